@@ -1,0 +1,5 @@
+//! Engines that run inside the process, for one machine: log, vectors, graph.
+
+pub mod broker;
+pub mod graph;
+pub mod qdrant_edge;

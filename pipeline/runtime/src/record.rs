@@ -1,0 +1,103 @@
+//! Ports to the log.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::Failure;
+
+/// Header names and values, in order. Values are bytes; ours are UTF-8.
+pub type Headers = Vec<(String, Bytes)>;
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition {
+    pub topic: Arc<str>,
+    pub number: i32,
+}
+
+/// A place in a partition; for a commit, the next offset to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    pub partition: Partition,
+    pub offset: i64,
+}
+
+/// A record as it came from the log.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub partition: Partition,
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    pub headers: Headers,
+}
+
+/// A record on its way to the log.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub topic: Arc<str>,
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    pub headers: Headers,
+}
+
+/// Partitions given to this consumer, with the offset each starts at.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    pub partition: Partition,
+    /// The committed offset, or where the consumer starts without one.
+    pub start: i64,
+}
+
+/// Told to the source when the loop has committed and let go of revoked partitions.
+#[derive(Debug)]
+pub struct RevokeAck(oneshot::Sender<()>);
+
+impl RevokeAck {
+    pub fn new() -> (Self, oneshot::Receiver<()>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    pub fn done(self) {
+        // The source may have passed its deadline and stopped listening.
+        let _ = self.0.send(());
+    }
+}
+
+/// What a source has to say.
+#[derive(Debug)]
+pub enum Event {
+    Record(Record),
+    Assigned(Vec<Assignment>),
+    /// Partitions taken away. Commits for them are possible until the ack, never after.
+    Revoked(Vec<Partition>, RevokeAck),
+    /// The end of a bounded source (a replay): nothing more will come.
+    End,
+}
+
+/// Where records come from.
+#[async_trait]
+pub trait Source: Send {
+    /// The next event. Cancel-safe: dropping the future loses nothing.
+    async fn next(&mut self) -> Result<Event, Failure>;
+    /// Stops fetching from these partitions; `next` goes on serving events and the others.
+    fn pause(&mut self, partitions: &[Partition]) -> Result<(), Failure>;
+    fn resume(&mut self, partitions: &[Partition]) -> Result<(), Failure>;
+    /// Commits `offset` as the next to read. Resolves when the broker has it.
+    async fn commit(&mut self, positions: &[Position]) -> Result<(), Failure>;
+    /// Leaves the group. No call follows.
+    async fn close(&mut self);
+}
+
+/// Where records go.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// Resolves when the broker has every record. On an error some may have arrived.
+    async fn produce(&self, records: Vec<Outgoing>) -> Result<(), Failure>;
+}

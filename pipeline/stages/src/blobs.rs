@@ -1,0 +1,60 @@
+//! The object store: bytes travel by reference.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use penstock_runtime::Failure;
+use penstock_schemas::{Blob, content_hash};
+use uuid::Uuid;
+
+/// Bytes under `group/document/sha256`.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// Writes under `key`, atomically and durably: a reader sees all of it or nothing.
+    async fn write(&self, key: &str, bytes: Bytes) -> Result<(), Failure>;
+    /// Reads all of `key`; none where there is no such object.
+    async fn read(&self, key: &str) -> Result<Option<Bytes>, Failure>;
+    /// Keys below `prefix`, with when each was last written (milliseconds since the epoch).
+    async fn list(&self, prefix: &str) -> Result<Vec<(String, i64)>, Failure>;
+    /// Removes `key`; it is no error where it is gone already.
+    async fn delete(&self, key: &str) -> Result<(), Failure>;
+}
+
+/// Stores `bytes` of a document and names them. Writing the same bytes again finds them there.
+pub async fn store(
+    blobs: &dyn Blobs,
+    group: &str,
+    document: Uuid,
+    bytes: Bytes,
+) -> Result<Blob, Failure> {
+    let sha256 = content_hash(&bytes);
+    let key = format!("{group}/{document}/{sha256}");
+    let size = bytes.len() as i64;
+    blobs.write(&key, bytes).await?;
+    Ok(Blob { key, sha256, size })
+}
+
+/// Reads what `blob` names and verifies it. Missing or other bytes are Poison: no retry brings them back.
+pub async fn load(blobs: &dyn Blobs, blob: &Blob) -> Result<Bytes, Failure> {
+    let Some(bytes) = blobs.read(&blob.key).await? else {
+        return Err(Failure::poison(format!(
+            "object {} is not in the object store",
+            blob.key
+        )));
+    };
+    if bytes.len() as i64 != blob.size {
+        return Err(Failure::poison(format!(
+            "object {} has {} bytes, expected {}",
+            blob.key,
+            bytes.len(),
+            blob.size
+        )));
+    }
+    let sha256 = content_hash(&bytes);
+    if sha256 != blob.sha256 {
+        return Err(Failure::poison(format!(
+            "object {} has digest {sha256}, expected {}",
+            blob.key, blob.sha256
+        )));
+    }
+    Ok(bytes)
+}

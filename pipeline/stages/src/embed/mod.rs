@@ -1,0 +1,5 @@
+//! Chunks to vectors.
+
+mod port;
+
+pub use port::{Embedder, ModelInfo, VectorCache};

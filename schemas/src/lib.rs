@@ -1,0 +1,13 @@
+//! The contract: one Rust type per Avro record, topics that remember their record type, and identity.
+
+mod codec;
+mod identity;
+mod records;
+mod topic;
+
+pub use codec::{Codec, CodecError, Framing, ResolvedSchemas, fingerprint};
+pub use identity::{
+    chunk_guid, content_hash, document_guid, edition_id, entity_guid, next_version, now_ms,
+};
+pub use records::*;
+pub use topic::{Message, Topic, TopicSpec, topics};

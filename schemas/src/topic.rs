@@ -1,0 +1,184 @@
+//! Topics remember their record type, so that wiring a stage to the wrong topic does not compile.
+
+use std::marker::PhantomData;
+
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use crate::records::*;
+
+/// A record type that travels on a topic.
+pub trait Message: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+    /// Name of the record in its schema, without the namespace.
+    const NAME: &'static str;
+    /// The newest schema, as JSON: what is written, and what older writers' records are resolved to.
+    const SCHEMA: &'static str;
+    /// The partition key: all that is ordered together shares it.
+    fn key(&self) -> String;
+    /// Whose record this is; none for records that belong to no document.
+    fn lineage(&self) -> Option<Lineage> {
+        None
+    }
+    /// The part of the document, where the record has one.
+    fn part(&self) -> Option<i32> {
+        None
+    }
+    /// The chunk, where the record is about exactly one.
+    fn chunk(&self) -> Option<Uuid> {
+        None
+    }
+}
+
+/// The name of a topic and the type of its records.
+pub struct Topic<T> {
+    name: &'static str,
+    record: PhantomData<fn() -> T>,
+}
+
+impl<T: Message> Topic<T> {
+    const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            record: PhantomData,
+        }
+    }
+
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where records go that cannot be processed.
+    pub fn dead_letters(&self) -> String {
+        dead_letters_of(self.name)
+    }
+}
+
+impl<T> Clone for Topic<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Topic<T> {}
+
+fn dead_letters_of(topic: &str) -> String {
+    format!("{topic}.dlq")
+}
+
+/// How a topic is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    pub name: String,
+    /// Only the newest record of each key is kept, for ever.
+    pub compacted: bool,
+    /// How long a record is kept, in hours; none: for ever.
+    pub retention_hours: Option<u32>,
+    /// Partition counts of these are equal and fixed: settle's state is kept by partition.
+    pub co_partitioned: bool,
+    /// Holds only work in progress: may start again empty once all is settled.
+    pub intermediate: bool,
+}
+
+/// Every topic of the pipeline.
+pub mod topics {
+    use super::*;
+
+    pub const DOCUMENTS: Topic<Document> = Topic::new("rag.documents.v1");
+    pub const PARTS: Topic<Part> = Topic::new("rag.parts.v1");
+    pub const SECTIONS: Topic<Section> = Topic::new("rag.sections.v1");
+    pub const CHUNKS: Topic<Chunk> = Topic::new("rag.chunks.v1");
+    pub const EMBEDDINGS: Topic<Embedding> = Topic::new("rag.embeddings.v1");
+    pub const INDEXED: Topic<Indexed> = Topic::new("rag.indexed.v1");
+    pub const PROGRESS: Topic<Progress> = Topic::new("rag.progress.v1");
+    pub const LEDGER: Topic<LedgerEntry> = Topic::new("rag.ledger.v1");
+    pub const COMPLETED: Topic<Completed> = Topic::new("rag.completed.v1");
+    pub const HEARTBEATS: Topic<Heartbeat> = Topic::new("rag.heartbeats.v1");
+    pub const AUDIT: Topic<Audit> = Topic::new("rag.audit.v1");
+
+    /// What must exist before a stage starts, dead-letter topics included.
+    pub fn all() -> Vec<TopicSpec> {
+        const WEEK: Option<u32> = Some(7 * 24);
+        const MONTH: Option<u32> = Some(30 * 24);
+        let spec =
+            |name: &str, compacted, retention_hours, co_partitioned, intermediate| TopicSpec {
+                name: name.to_owned(),
+                compacted,
+                retention_hours,
+                co_partitioned,
+                intermediate,
+            };
+        let mut all = vec![
+            spec(DOCUMENTS.name(), true, None, false, false),
+            spec(PARTS.name(), false, WEEK, false, true),
+            spec(SECTIONS.name(), false, WEEK, false, true),
+            spec(CHUNKS.name(), false, WEEK, false, true),
+            spec(EMBEDDINGS.name(), false, WEEK, false, true),
+            spec(INDEXED.name(), false, WEEK, false, true),
+            spec(PROGRESS.name(), false, WEEK, true, true),
+            spec(LEDGER.name(), true, None, true, false),
+            spec(COMPLETED.name(), false, MONTH, false, false),
+            spec(HEARTBEATS.name(), true, Some(24), false, false),
+            spec(AUDIT.name(), false, None, false, false),
+        ];
+        let consumed = [
+            DOCUMENTS.name(),
+            PARTS.name(),
+            SECTIONS.name(),
+            CHUNKS.name(),
+            EMBEDDINGS.name(),
+            INDEXED.name(),
+            PROGRESS.name(),
+        ];
+        all.extend(
+            consumed
+                .iter()
+                .map(|name| spec(&dead_letters_of(name), false, MONTH, false, false)),
+        );
+        all
+    }
+}
+
+macro_rules! message {
+    ($type:ident, $file:literal, |$it:ident| $key:expr $(, $method:ident -> $ret:ty = $value:expr)* $(,)?) => {
+        impl Message for $type {
+            const NAME: &'static str = stringify!($type);
+            const SCHEMA: &'static str = include_str!(concat!("../avro/", $file, ".avsc"));
+            fn key(&self) -> String {
+                let $it = self;
+                $key
+            }
+            $(fn $method(&self) -> $ret {
+                let $it = self;
+                $value
+            })*
+        }
+    };
+}
+
+fn part_key(lineage: &Lineage, part: i32) -> String {
+    format!("{}/{part}", lineage.document_guid)
+}
+
+message!(Document, "document", |it| it.document_guid.to_string());
+message!(Part, "part", |it| part_key(&it.lineage, it.part),
+    lineage -> Option<Lineage> = Some(it.lineage.clone()), part -> Option<i32> = Some(it.part));
+message!(Section, "section", |it| part_key(&it.lineage, it.part),
+    lineage -> Option<Lineage> = Some(it.lineage.clone()), part -> Option<i32> = Some(it.part));
+message!(Chunk, "chunk", |it| part_key(&it.lineage, it.part),
+    lineage -> Option<Lineage> = Some(it.lineage.clone()), part -> Option<i32> = Some(it.part),
+    chunk -> Option<Uuid> = Some(it.chunk_guid));
+message!(Embedding, "embedding", |it| it.chunk.key(),
+    lineage -> Option<Lineage> = it.chunk.lineage(), part -> Option<i32> = it.chunk.part(),
+    chunk -> Option<Uuid> = it.chunk.chunk());
+message!(Indexed, "indexed", |it| it.chunk.key(),
+    lineage -> Option<Lineage> = it.chunk.lineage(), part -> Option<i32> = it.chunk.part(),
+    chunk -> Option<Uuid> = it.chunk.chunk());
+message!(Progress, "progress", |it| it.lineage.document_guid.to_string(),
+    lineage -> Option<Lineage> = Some(it.lineage.clone()), part -> Option<i32> = it.part);
+message!(LedgerEntry, "ledger_entry", |it| it
+    .document_guid
+    .to_string());
+message!(Completed, "completed", |it| it.lineage.document_guid.to_string(),
+    lineage -> Option<Lineage> = Some(it.lineage.clone()));
+message!(Heartbeat, "heartbeat", |it| it.instance.clone());
+message!(Audit, "audit", |it| it.at.to_string());
