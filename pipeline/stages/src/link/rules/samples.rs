@@ -1,0 +1,137 @@
+//! The rules against the samples' labelled truth.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::*;
+
+/// Right, wrong and missed, of one label or field.
+#[derive(Default)]
+struct Score {
+    right: usize,
+    wrong: usize,
+    missed: usize,
+}
+
+impl Score {
+    fn add<T: Ord>(&mut self, found: &BTreeSet<T>, truth: &BTreeSet<T>) {
+        self.right += found.intersection(truth).count();
+        self.wrong += found.difference(truth).count();
+        self.missed += truth.difference(found).count();
+    }
+
+    fn f1(&self) -> f64 {
+        2.0 * self.right as f64 / (2 * self.right + self.wrong + self.missed).max(1) as f64
+    }
+
+    fn line(&self, name: &str) -> String {
+        let share = |others: usize| self.right as f64 / (self.right + others).max(1) as f64;
+        let (precision, recall) = (share(self.wrong), share(self.missed));
+        format!("{name:<28} {precision:>9.3} {recall:>9.3} {:>9.3} {:>6}", self.f1(), self.right + self.missed)
+    }
+}
+
+/// Documents whose bytes are their text; the other formats need the parser and are judged with it.
+fn is_plain(path: &str) -> bool {
+    [".md", ".txt", ".csv", ".json"].iter().any(|ending| path.ends_with(ending))
+}
+
+#[test]
+fn precision_and_recall_on_the_samples() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+    let read = |path: &str| std::fs::read_to_string(samples.join(path)).unwrap();
+    let truth: BTreeMap<String, Vec<serde_json::Value>> = serde_json::from_str(&read("truth/entities.json")).unwrap();
+    let rules = Rules::built_in().unwrap();
+    let mut labels: BTreeMap<String, Score> = BTreeMap::new();
+    let mut fields: BTreeMap<String, Score> = BTreeMap::new();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let mut unlike = String::new();
+    for (path, entities) in truth.iter().filter(|(path, _)| is_plain(path)) {
+        let mut stated = BTreeSet::new();
+        let mut named = BTreeSet::new();
+        for entity in entities {
+            let (label, name) = (text(&entity["label"]), text(&entity["name"]));
+            for (field, value) in entity["fields"].as_object().unwrap() {
+                stated.insert((label.clone(), name.clone(), field.clone(), text(value)));
+            }
+            named.insert((label, name));
+        }
+        let mut found_stated = BTreeSet::new();
+        let mut found = BTreeSet::new();
+        for mention in rules.find(&read(path)) {
+            let key = (mention.label, mention.normal_form);
+            for (field, value) in mention.fields {
+                found_stated.insert((key.0.clone(), key.1.clone(), field, value));
+            }
+            found.insert(key);
+        }
+        for label in named.iter().chain(&found).map(|(label, _)| label).collect::<BTreeSet<_>>() {
+            let of = |all: &BTreeSet<(String, String)>| all.iter().filter(|(it, _)| it == label).cloned().collect();
+            labels.entry(label.clone()).or_default().add(&of(&found), &of(&named));
+        }
+        for label in stated.iter().chain(&found_stated).map(|it| &it.0).collect::<BTreeSet<_>>() {
+            let of = |all: &BTreeSet<(String, String, String, String)>| all.iter().filter(|it| it.0 == *label).cloned().collect();
+            fields.entry(format!("{label} fields")).or_default().add(&of(&found_stated), &of(&stated));
+        }
+        for (sign, one, other) in [("+", &found, &named), ("-", &named, &found)] {
+            for (label, name) in one.difference(other) {
+                unlike.push_str(&format!("{sign} {path}: {label} {name}\n"));
+            }
+        }
+        for (sign, one, other) in [("+", &found_stated, &stated), ("-", &stated, &found_stated)] {
+            for (_, name, field, value) in one.difference(other) {
+                unlike.push_str(&format!("{sign} {path}: {name}: {field} = {value}\n"));
+            }
+        }
+    }
+    println!("{:<28} {:>9} {:>9} {:>9} {:>6}", "", "precision", "recall", "F1", "of");
+    for (name, score) in labels.iter().chain(&fields) {
+        println!("{}", score.line(name));
+    }
+    println!("found (+) or missed (-) against the truth:\n{unlike}");
+    assert_eq!(labels.len(), 9, "the samples have every kind");
+    for (label, score) in &labels {
+        assert!(score.f1() >= 0.9, "F1 of {label} is {:.3}", score.f1());
+    }
+    for (name, score) in &fields {
+        assert!(score.f1() >= 0.8, "F1 of {name} is {:.3}", score.f1());
+    }
+}
+
+#[test]
+fn zz_speed() {
+    let start = std::time::Instant::now();
+    let rules = Rules::built_in().unwrap();
+    println!("built in {:?}", start.elapsed());
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+    let text = std::fs::read_to_string(samples.join("customers/castellan-visit.md")).unwrap();
+    let start = std::time::Instant::now();
+    for _ in 0..100 {
+        rules.find(&text);
+    }
+    println!("{} bytes: {:?} per find", text.len(), start.elapsed() / 100);
+    for dir in ["/tmp/samples-text"] {
+        let Ok(entries) = std::fs::read_dir(dir) else { continue };
+        let truth: BTreeMap<String, Vec<serde_json::Value>> = serde_json::from_str(&std::fs::read_to_string(samples.join("truth/entities.json")).unwrap()).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
+        names.sort();
+        for path in names {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let key = path.file_name().unwrap().to_str().unwrap().replace("__", "/");
+            let start = std::time::Instant::now();
+            let mentions = rules.find(&text);
+            println!("{key}: {} bytes {:?}", text.len(), start.elapsed());
+            let t = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+            let mut named = BTreeSet::new();
+            let mut stated = BTreeSet::new();
+            for e in &truth[&key] { named.insert((t(&e["label"]), t(&e["name"])));
+                for (f, v) in e["fields"].as_object().unwrap() { stated.insert((t(&e["name"]), f.clone(), t(v))); } }
+            let found: BTreeSet<_> = mentions.iter().map(|m| (m.label.clone(), m.normal_form.clone())).collect();
+            let found_stated: BTreeSet<_> = mentions.iter().flat_map(|m| m.fields.iter().map(|(f, v)| (m.normal_form.clone(), f.clone(), v.clone()))).collect();
+            for x in found.difference(&named) { println!("  + {x:?}"); }
+            for x in named.difference(&found) { println!("  - {x:?}"); }
+            for x in found_stated.difference(&stated) { println!("  f+ {x:?}"); }
+            for x in stated.difference(&found_stated) { println!("  f- {x:?}"); }
+        }
+    }
+}
