@@ -94,12 +94,12 @@ impl Edition {
     }
 
     pub fn standing(&self) -> Standing {
-        let Some(opened) = &self.opened else {
-            return Standing::Waiting;
-        };
         if self.dead.iter().any(|dead| dead.stage == "split") {
             return Standing::Failed;
         }
+        let Some(opened) = &self.opened else {
+            return Standing::Waiting;
+        };
         let mut failed = false;
         let dead_chunks: HashSet<Uuid> = self.dead.iter().filter_map(|dead| dead.chunk).collect();
         for number in 0..opened.parts {

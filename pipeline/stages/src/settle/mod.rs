@@ -41,7 +41,7 @@ pub enum Settled {
 }
 
 /// Entries to the ledger, completions to their topic.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct SettledRoute {
     pub ledger: Topic<LedgerEntry>,
     pub completed: Topic<Completed>,
