@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 const CLUSTER: &str = "penstock";
 const NODE: i32 = 1;
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running broker. Its data outlives it, whatever port the next one gets.
@@ -99,7 +100,11 @@ impl Broker {
     /// Ends it. What was acknowledged is on disk.
     pub async fn stop(mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // Waits for what holds the database, so that the next broker on it finds it free.
+            let ending = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_LIMIT));
+            if ending.await.is_err() {
+                tracing::warn!("the broker's threads ended badly");
+            }
         }
     }
 }
