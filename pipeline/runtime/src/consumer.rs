@@ -13,7 +13,7 @@ use crate::flood::Floods;
 use crate::gauges::Gauges;
 use crate::offsets::{Offsets, Ticket};
 use crate::pauses::Pauses;
-use crate::policy::Policy;
+use crate::policy::{Order, Policy};
 use crate::retry::Retry;
 use crate::run::Wiring;
 use crate::throttle::Throttle;
@@ -202,15 +202,26 @@ where
         self.begin_assigning(now);
         let settled = !self.assigning.stale && !self.assigning.running;
         if settled {
-            self.begin_tick(now);
+            if self.may_begin() {
+                self.begin_tick(now);
+            }
             self.throttle.downstream(self.gauges.downstream_lag());
-            while let Some(work) = self.next_work(now) {
+            while self.may_begin()
+                && let Some(work) = self.next_work(now)
+            {
                 self.begin_attempt(work);
             }
         }
         self.gauges.in_flight.set(self.in_flight as u64);
         let limit = self.throttle.limit(now);
         self.gauges.in_flight_limit.set(limit as u64);
+    }
+
+    fn may_begin(&self) -> bool {
+        match self.policy.order {
+            Order::Any => true,
+            Order::OneAtATime => self.tasks.is_empty() && self.undelivered.is_empty(),
+        }
     }
 
     fn begin_deliveries(&mut self, now: Instant) {

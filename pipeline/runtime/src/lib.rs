@@ -32,7 +32,7 @@ pub use failure::Failure;
 pub use flood::{Flood, Floods};
 pub use gauges::{Gauge, Gauges, Summary};
 pub use offsets::{Offsets, Ticket};
-pub use policy::{Policy, Reporting};
+pub use policy::{Cap, Order, Policy, Reporting, ThrottlePolicy, WindowPolicy};
 pub use record::{
     Assignment, Event, Headers, Outgoing, Partition, Position, Record, RevokeAck, Sink, Source,
 };
