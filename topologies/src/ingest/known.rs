@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use penstock_adapters::kafka::{fold_topic, read_topic};
 use penstock_runtime::Failure;
 use penstock_schemas::{DeadRef, Document, LedgerEntry, Step, edition_id, topics};
-use penstock_stages::split::attributes_digest;
 use uuid::Uuid;
 
 use crate::system::Log;
@@ -84,7 +83,7 @@ impl Known {
             let newest = Newest {
                 version: document.version,
                 deleted: document.deleted,
-                attributes_digest: attributes_digest(&document),
+                attributes_digest: digest_of(&document),
                 sha256: document.blob.map(|blob| blob.sha256),
                 source: document.source,
                 key: document.key,
@@ -106,7 +105,7 @@ impl Known {
         let sha256 = candidate.blob.as_ref().map(|blob| &blob.sha256);
         let same = !newest.deleted
             && newest.sha256.as_ref() == sha256
-            && newest.attributes_digest == attributes_digest(candidate);
+            && newest.attributes_digest == digest_of(candidate);
         if !same {
             return send;
         }
@@ -178,6 +177,16 @@ impl Standing {
         }
         standing
     }
+}
+
+fn digest_of(document: &Document) -> String {
+    penstock_stages::split::attributes_digest(
+        document.title.as_deref(),
+        document.author.as_deref(),
+        document.language.as_deref(),
+        document.created_at,
+        &document.attributes,
+    )
 }
 
 /// A record that deletes a document.
