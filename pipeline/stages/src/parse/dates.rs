@@ -45,7 +45,12 @@ pub fn parse_pdf(text: &str) -> Option<i64> {
     let time = day.and_hms_opt(number(8, 10, 0)?, number(10, 12, 0)?, number(12, 14, 0)?)?;
     let zone: String = text.chars().skip(digits.len()).collect();
     let mut fields = zone.get(1..).unwrap_or("").split('\'');
-    let mut field = || fields.next().and_then(|f| f.parse::<i64>().ok()).unwrap_or(0);
+    let mut field = || {
+        fields
+            .next()
+            .and_then(|f| f.parse::<i64>().ok())
+            .unwrap_or(0)
+    };
     let minutes = field() * 60 + field();
     let offset = match zone.chars().next() {
         Some('+') => minutes,

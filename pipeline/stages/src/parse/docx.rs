@@ -66,7 +66,11 @@ fn heading_name(name: &str) -> Option<usize> {
     let level = name
         .strip_prefix("heading")
         .or_else(|| name.strip_prefix("überschrift"))?;
-    level.trim().parse().ok().filter(|level| (1..=9).contains(level))
+    level
+        .trim()
+        .parse()
+        .ok()
+        .filter(|level| (1..=9).contains(level))
 }
 
 struct Body<'b> {

@@ -64,9 +64,7 @@ impl<'b> Draft<'b> {
     pub fn push(&mut self, text: &str) -> Result<(), Failure> {
         let added = if text.chars().any(is_noise) {
             let before = self.out.text.len();
-            self.out
-                .text
-                .extend(text.chars().filter(|c| !is_noise(*c)));
+            self.out.text.extend(text.chars().filter(|c| !is_noise(*c)));
             self.out.text.get(before..).unwrap_or("").chars().count()
         } else {
             self.out.text.push_str(text);

@@ -39,7 +39,8 @@ impl Fetched {
         let mut kept = self.kept();
         kept.retain(|(other, _)| *other != blob);
         kept.push((blob, bytes));
-        let total = |kept: &[(Blob, Bytes)]| kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+        let total =
+            |kept: &[(Blob, Bytes)]| kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
         while kept.len() > MOST_KEPT || kept.len() > 1 && total(&kept) > MOST_KEPT_BYTES {
             kept.remove(0);
         }

@@ -53,7 +53,9 @@ impl Grid {
             [name, value] if name.is_empty() => draft.line(value),
             // Two columns are names and values.
             [name, value] => draft.line(&format!("{}: {value}", name.trim_end_matches(':'))),
-            cells if self.header.is_none() && !self.rows.are_named() && looks_like_header(cells) => {
+            cells
+                if self.header.is_none() && !self.rows.are_named() && looks_like_header(cells) =>
+            {
                 self.header = Some(row);
                 Ok(())
             }
@@ -112,11 +114,19 @@ mod tests {
             assert_eq!(draft.finish().text, expect);
         }
         check(
-            &[&["Customer", "Alder\nFinch"], &["Status:", "active"], &["", "x"]],
+            &[
+                &["Customer", "Alder\nFinch"],
+                &["Status:", "active"],
+                &["", "x"],
+            ],
             "Customer: Alder Finch\nStatus: active\nx",
         );
         check(
-            &[&["Load", "To", "Fee"], &["LD-1", "Bern", "5"], &["LD-2", "", "6"]],
+            &[
+                &["Load", "To", "Fee"],
+                &["LD-1", "Bern", "5"],
+                &["LD-2", "", "6"],
+            ],
             "Load: LD-1; To: Bern; Fee: 5\nLoad: LD-2; Fee: 6",
         );
         check(&[&["Title"], &["1", "2", "3"]], "Title\n1; 2; 3");

@@ -11,9 +11,9 @@ use html5ever::tokenizer::{
 use penstock_runtime::Failure;
 
 use super::draft::{Draft, Extracted};
+use super::encoding;
 use super::html_writer::HtmlWriter;
 use super::limits::Budget;
-use super::encoding;
 
 /// How much is fed between two looks at the clock, bytes.
 const STEP: usize = 64 << 10;
@@ -130,7 +130,10 @@ mod tests {
         fn check(html: &str, expect: &str) {
             assert_eq!(extracted(html).text, expect, "{html}");
         }
-        check("<h1>A <b>b</b></h1><p>One\n two<br>three</p>", "# A b\n\nOne two\nthree");
+        check(
+            "<h1>A <b>b</b></h1><p>One\n two<br>three</p>",
+            "# A b\n\nOne two\nthree",
+        );
         check(
             "<ul><li>a<li>b<ol><li>c</ol></ul><p>d",
             "- a\n- b\n  - c\n\nd",
@@ -170,13 +173,19 @@ mod tests {
 
     #[test]
     fn depth_costs_nothing() {
-        let deep = format!("{}core{}", "<div>".repeat(200_000), "</div>".repeat(200_000));
+        let deep = format!(
+            "{}core{}",
+            "<div>".repeat(200_000),
+            "</div>".repeat(200_000)
+        );
         assert_eq!(extracted(&deep).text, "core");
         let lists = format!("{}core", "<ul><li>".repeat(100_000));
         assert!(extracted(&lists).text.ends_with("- core"));
         let tables = format!("{}core", "<table><tr><td>".repeat(100_000));
         assert!(extracted(&tables).text.contains("core"));
-        let fonts: String = (0..100_000).map(|n| format!("<p><font size={n}>x")).collect();
+        let fonts: String = (0..100_000)
+            .map(|n| format!("<p><font size={n}>x"))
+            .collect();
         assert_eq!(extracted(&fonts).text.matches('x').count(), 100_000);
     }
 

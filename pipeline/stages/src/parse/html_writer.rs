@@ -128,7 +128,10 @@ impl<'b> HtmlWriter<'b> {
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 self.end_block();
                 if starts {
-                    self.heading = name.bytes().nth(1).map_or(1, |digit| usize::from(digit - b'0'));
+                    self.heading = name
+                        .bytes()
+                        .nth(1)
+                        .map_or(1, |digit| usize::from(digit - b'0'));
                 }
             }
             "ul" | "ol" | "menu" => {

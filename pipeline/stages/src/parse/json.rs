@@ -174,7 +174,10 @@ mod tests {
         };
         let budget = Budget::new(&limits, Cancel::default());
         let refusal = extract(br#"{"a": "0123456789"}"#, &budget).unwrap_err();
-        assert!(refusal.reason().starts_with("text of one part"), "{refusal}");
+        assert!(
+            refusal.reason().starts_with("text of one part"),
+            "{refusal}"
+        );
         let deep = "[".repeat(100_000);
         let refusal = extract(deep.as_bytes(), &budget).unwrap_err();
         assert!(refusal.reason().starts_with("damaged JSON"), "{refusal}");

@@ -227,9 +227,6 @@ mod tests {
         let cancel = Cancel::default();
         let budget = Budget::new(&limits, cancel.clone());
         cancel.cancel();
-        check(
-            budget.check(),
-            "took longer than the limit of 7 s to read",
-        );
+        check(budget.check(), "took longer than the limit of 7 s to read");
     }
 }

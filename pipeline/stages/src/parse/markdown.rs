@@ -158,7 +158,10 @@ mod tests {
     #[test]
     fn repeated_anchors_cost_nothing() {
         let mut yaml = String::from("---\na: &a [x,x,x,x,x,x,x,x,x]\n");
-        for (before, name) in ["a", "b", "c", "d", "e", "f", "g", "h", "i"].windows(2).map(|w| (w[0], w[1])) {
+        for (before, name) in ["a", "b", "c", "d", "e", "f", "g", "h", "i"]
+            .windows(2)
+            .map(|w| (w[0], w[1]))
+        {
             yaml.push_str(&format!(
                 "{name}: &{name} [*{before},*{before},*{before},*{before},*{before},*{before},*{before},*{before}]\n"
             ));

@@ -52,7 +52,12 @@ impl Book {
     }
 
     /// Text of pages `first` to `last`, counted from 1.
-    pub fn extract(&self, first: usize, last: usize, budget: &Budget) -> Result<Extracted, Failure> {
+    pub fn extract(
+        &self,
+        first: usize,
+        last: usize,
+        budget: &Budget,
+    ) -> Result<Extracted, Failure> {
         let mut draft = Draft::new(budget);
         self.describe(&mut draft);
         for number in first.max(1)..=last.min(self.pages) {

@@ -39,9 +39,7 @@ pub fn sniff(bytes: &[u8], path_hint: &str) -> Result<Kind, Failure> {
 }
 
 fn unknown(look: &str) -> Failure {
-    Failure::poison(format!(
-        "unknown type: {look}; no text can be read from it"
-    ))
+    Failure::poison(format!("unknown type: {look}; no text can be read from it"))
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -52,7 +50,8 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// A zip archive is told by its members.
 fn packaged(bytes: &[u8]) -> Result<Kind, Failure> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| package::damaged("zip", e))?;
+    let mut archive =
+        ZipArchive::new(Cursor::new(bytes)).map_err(|e| package::damaged("zip", e))?;
     let has = |name: &str| archive.index_for_name(name).is_some();
     if has("word/document.xml") {
         return Ok(Kind::Docx);

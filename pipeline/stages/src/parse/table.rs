@@ -75,11 +75,7 @@ impl Rows {
     }
 
     /// One line; nothing for a row without text.
-    pub fn write<S: AsRef<str>>(
-        &self,
-        cells: &[S],
-        draft: &mut Draft<'_>,
-    ) -> Result<(), Failure> {
+    pub fn write<S: AsRef<str>>(&self, cells: &[S], draft: &mut Draft<'_>) -> Result<(), Failure> {
         let mut line = String::new();
         for (column, cell) in cells.iter().enumerate() {
             let cell = one_line(cell.as_ref());
@@ -197,10 +193,7 @@ mod tests {
     #[test]
     fn later_parts_know_the_header() {
         let whole = "Load,To\nLD-1,Bern\nLD-2,Rom\n";
-        assert_eq!(
-            extracted("LD-2,Rom\n", whole),
-            "Load: LD-2; To: Rom"
-        );
+        assert_eq!(extracted("LD-2,Rom\n", whole), "Load: LD-2; To: Rom");
     }
 
     #[test]
@@ -210,7 +203,10 @@ mod tests {
         }
         check("a,b\n1,2\n3,4\n", true);
         check("a;b;c\n1;2,5;3\n", true);
-        check("Dear Sir, hello.\nI write, since it rains, and so on.\nYours, X", false);
+        check(
+            "Dear Sir, hello.\nI write, since it rains, and so on.\nYours, X",
+            false,
+        );
         check("one line, with a comma", false);
         check("words\nmore words\nand more\n", false);
     }

@@ -71,7 +71,10 @@ impl Workers {
             }
             Ok(Err(_)) => Err(Failure::fatal("a parser's thread ended by itself: restart")),
             Err(_) => {
-                tracing::warn!(limit_s = limit.as_secs(), "gave up on a parse that does not end");
+                tracing::warn!(
+                    limit_s = limit.as_secs(),
+                    "gave up on a parse that does not end"
+                );
                 Err(took_too_long(limit))
             }
         }

@@ -5,11 +5,11 @@ use std::io::Cursor;
 use calamine::{DataRef, Reader, SheetType, SheetVisible, Xlsx};
 use penstock_runtime::Failure;
 
+use super::core_properties;
 use super::draft::{Draft, Extracted};
 use super::limits::Budget;
 use super::package::{Node, Package, attribute, damaged};
 use super::table::{Rows, looks_like_header};
-use super::core_properties;
 
 /// Columns beyond this are left unread.
 const MOST_COLUMNS: u32 = 1_000;
@@ -26,9 +26,7 @@ pub fn extract(bytes: &[u8], budget: &Budget) -> Result<Extracted, Failure> {
     let sheets: Vec<String> = workbook
         .sheets_metadata()
         .iter()
-        .filter(|sheet| {
-            sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible
-        })
+        .filter(|sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible)
         .map(|sheet| sheet.name.clone())
         .collect();
     for (number, name) in sheets.iter().enumerate() {

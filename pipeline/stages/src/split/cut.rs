@@ -64,7 +64,9 @@ enum Cut {
     /// Line ends inside quotes end no row.
     Rows,
     /// Two bytes per unit.
-    Wide { little: bool },
+    Wide {
+        little: bool,
+    },
 }
 
 impl Cut {
@@ -162,14 +164,26 @@ mod tests {
             5,
             &["ää".as_bytes(), "ää".as_bytes()],
         );
-        check(b"a,b\n\"x\ny\",z\n1,2\n", Kind::Csv, 8, &[b"a,b\n", b"\"x\ny\",z\n", b"1,2\n"]);
-        check(b"\xff\xfea\0\n\0b\0", Kind::Text, 7, &[b"\xff\xfea\0\n\0", b"b\0"]);
+        check(
+            b"a,b\n\"x\ny\",z\n1,2\n",
+            Kind::Csv,
+            8,
+            &[b"a,b\n", b"\"x\ny\",z\n", b"1,2\n"],
+        );
+        check(
+            b"\xff\xfea\0\n\0b\0",
+            Kind::Text,
+            7,
+            &[b"\xff\xfea\0\n\0", b"b\0"],
+        );
         check(b"\xfe\xff\0a\0b", Kind::Text, 5, &[b"\xfe\xff\0a", b"\0b"]);
     }
 
     #[test]
     fn parts_are_the_whole() {
-        let text: Vec<u8> = (0..5_000_u32).flat_map(|n| format!("{n}ä\n").into_bytes()).collect();
+        let text: Vec<u8> = (0..5_000_u32)
+            .flat_map(|n| format!("{n}ä\n").into_bytes())
+            .collect();
         for most in [64, 65, 1000, 4096] {
             let ranges = cut_lines(&text, Kind::Text, most);
             let whole: Vec<u8> = ranges

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use penstock_runtime::{Emit, Failure, Input, Note, Stage, Verdict};
-use penstock_schemas::{
-    About, Document, Lineage, Opened, Part, Range, Unit, edition_id, now_ms,
-};
+use penstock_schemas::{About, Document, Lineage, Opened, Part, Range, edition_id, now_ms};
 
 pub use digest::attributes_digest;
 
@@ -63,7 +61,14 @@ impl Split {
                     }
                 };
                 let ranges = ranges.into_iter().map(Some).collect::<Vec<_>>();
-                Ok((kind, if ranges.is_empty() { vec![None] } else { ranges }))
+                Ok((
+                    kind,
+                    if ranges.is_empty() {
+                        vec![None]
+                    } else {
+                        ranges
+                    },
+                ))
             })
             .await
     }
@@ -94,7 +99,11 @@ impl Stage for Split {
         let outputs = document
             .blob
             .iter()
-            .flat_map(|blob| (0..parts).zip(&ranges).map(move |(part, range)| (blob, part, range)))
+            .flat_map(|blob| {
+                (0..parts)
+                    .zip(&ranges)
+                    .map(move |(part, range)| (blob, part, range))
+            })
             .map(|(blob, part, range)| Part {
                 lineage: lineage.clone(),
                 part,
