@@ -23,7 +23,10 @@ pub fn root() -> PathBuf {
 /// The program under test: built beside this test binary by `cargo build --workspace`.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
-    let folder = test.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("."));
     folder.join("penstock")
 }
 
@@ -156,7 +159,14 @@ impl Bench {
 /// Ids of editions and what derives from them, versions and times differ between runs.
 fn canonical(value: Value) -> Value {
     const OF_A_RUN: [&str; 8] = [
-        "id", "ids", "edition", "version", "stamped", "chunk_guid", "at", "settled",
+        "id",
+        "ids",
+        "edition",
+        "version",
+        "stamped",
+        "chunk_guid",
+        "at",
+        "settled",
     ];
     match value {
         Value::Object(fields) => fields
@@ -204,10 +214,18 @@ impl Ran {
 
     /// Asserts the contract of errors: exit 1, one line on stderr that has all these words.
     pub fn could_not_run(&self, words: &[&str]) {
-        assert_eq!(self.code, 1, "penstock {}: {} {}", self.args, self.stdout, self.stderr);
+        assert_eq!(
+            self.code, 1,
+            "penstock {}: {} {}",
+            self.args, self.stdout, self.stderr
+        );
         assert_eq!(self.stderr.trim_end().lines().count(), 1, "{}", self.stderr);
         for word in words {
-            assert!(self.stderr.contains(word), "{:?} lacks {word:?}", self.stderr);
+            assert!(
+                self.stderr.contains(word),
+                "{:?} lacks {word:?}",
+                self.stderr
+            );
         }
     }
 }
@@ -251,7 +269,10 @@ pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
     const LIMIT: Duration = Duration::from_secs(120);
     let start = Instant::now();
     while !reached() {
-        assert!(start.elapsed() < LIMIT, "{what} did not happen in {LIMIT:?}");
+        assert!(
+            start.elapsed() < LIMIT,
+            "{what} did not happen in {LIMIT:?}"
+        );
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_millis(10));
     }
@@ -259,14 +280,23 @@ pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
 
 /// Copies `from` (a folder below samples/) file by file, sidecars and ignore files included, where `keep` says so.
 pub fn copy_samples(to: &Path, keep: impl Fn(&str) -> bool) {
-    fn visit(from: &Path, base: &Path, to: &Path, keep: &dyn Fn(&str) -> bool) -> std::io::Result<()> {
+    fn visit(
+        from: &Path,
+        base: &Path,
+        to: &Path,
+        keep: &dyn Fn(&str) -> bool,
+    ) -> std::io::Result<()> {
         for entry in std::fs::read_dir(from)? {
             let path = entry?.path();
             if path.is_dir() {
                 visit(&path, base, to, keep)?;
                 continue;
             }
-            let key = path.strip_prefix(base).unwrap_or(&path).display().to_string();
+            let key = path
+                .strip_prefix(base)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
             if keep(&key) {
                 let target = to.join(&key);
                 std::fs::create_dir_all(target.parent().unwrap_or(to))?;
@@ -304,8 +334,18 @@ pub fn counted(lines: &[String]) -> BTreeMap<&str, usize> {
 pub fn assert_same(left: &[String], right: &[String]) {
     let (left, right) = (counted(left), counted(right));
     let shorten = |line: &&str| line.chars().take(400).collect::<String>();
-    let missing: Vec<String> = left.keys().filter(|it| left.get(*it) != right.get(*it)).map(shorten).take(5).collect();
-    let added: Vec<String> = right.keys().filter(|it| left.get(*it) != right.get(*it)).map(shorten).take(5).collect();
+    let missing: Vec<String> = left
+        .keys()
+        .filter(|it| left.get(*it) != right.get(*it))
+        .map(shorten)
+        .take(5)
+        .collect();
+    let added: Vec<String> = right
+        .keys()
+        .filter(|it| left.get(*it) != right.get(*it))
+        .map(shorten)
+        .take(5)
+        .collect();
     assert!(
         missing.is_empty() && added.is_empty(),
         "only or more often left: {missing:#?}\nonly or more often right: {added:#?}"

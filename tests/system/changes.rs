@@ -14,7 +14,9 @@ fn long_text(changed: &str) -> String {
         let word = if number == 3 { changed } else { "steady" };
         text.push_str(&format!("## Part {number}\n\n"));
         for line in 0..30 {
-            text.push_str(&format!("Line {line} of part {number} speaks of a {word} matter in plain words.\n"));
+            text.push_str(&format!(
+                "Line {line} of part {number} speaks of a {word} matter in plain words.\n"
+            ));
         }
         text.push('\n');
     }
@@ -33,8 +35,14 @@ async fn an_edit_replaces_and_embeds_only_what_changed() {
 
     std::fs::write(docs.join("long.md"), long_text("sudden")).unwrap();
     let (code, second) = bench.ingest(&docs, &[]);
-    assert_eq!((code, second.documents.complete, second.documents.unchanged), (0, 1, 1));
-    assert!(second.embedded >= 1 && second.embedded * 2 < second.chunks, "{second:?}");
+    assert_eq!(
+        (code, second.documents.complete, second.documents.unchanged),
+        (0, 1, 1)
+    );
+    assert!(
+        second.embedded >= 1 && second.embedded * 2 < second.chunks,
+        "{second:?}"
+    );
     bench.sound();
 
     // The same as if it had been so from the start.
@@ -56,13 +64,21 @@ async fn pruned_documents_leave_nothing_and_a_replay_does_not_bring_them_back() 
     let (_, kept) = bench.ingest(&docs, &[]);
     assert_eq!((kept.documents.removed, kept.documents.unchanged), (0, 1));
     let (code, pruned) = bench.ingest(&docs, &["--prune"]);
-    assert_eq!((code, pruned.documents.removed, pruned.documents.unchanged), (0, 1, 1));
+    assert_eq!(
+        (code, pruned.documents.removed, pruned.documents.unchanged),
+        (0, 1, 1)
+    );
     assert_eq!(bench.sound().documents, 1);
     let fresh = Bench::new();
     fresh.ingest(&docs, &[]);
     assert_same(&fresh.stores().await, &bench.stores().await);
-    let objects = std::fs::read_dir(bench.data().join("objects/default")).unwrap().count();
-    assert_eq!(objects, 1, "the bytes of the removed document are still there");
+    let objects = std::fs::read_dir(bench.data().join("objects/default"))
+        .unwrap()
+        .count();
+    assert_eq!(
+        objects, 1,
+        "the bytes of the removed document are still there"
+    );
 
     // It comes back when the file does.
     std::fs::write(docs.join("a.md"), FIRST).unwrap();
@@ -78,7 +94,12 @@ async fn another_chunk_size_makes_new_editions_and_sweeps_the_old() {
     std::fs::create_dir(&docs).unwrap();
     std::fs::write(docs.join("long.md"), long_text("steady")).unwrap();
     let (_, large) = bench.ingest(&docs, &[]);
-    let set = ["--set", "shard.max_tokens=64", "--set", "shard.overlap_tokens=8"];
+    let set = [
+        "--set",
+        "shard.max_tokens=64",
+        "--set",
+        "shard.overlap_tokens=8",
+    ];
     let (code, small) = bench.ingest(&docs, &set);
     assert_eq!((code, small.documents.complete), (0, 1));
     assert!(small.chunks > large.chunks);
@@ -98,12 +119,21 @@ fn readers_never_see_a_mixture() {
     let docs = bench.path().join("docs");
     std::fs::create_dir(&docs).unwrap();
     let text = |round: usize| {
-        (0..6).map(|number| format!("## Notice {number}\n\nThe beacon round{round} notice {number} is lit.\n\n{}\n", "Keep clear of the quay. ".repeat(60))).collect::<String>()
+        (0..6)
+            .map(|number| {
+                format!(
+                    "## Notice {number}\n\nThe beacon round{round} notice {number} is lit.\n\n{}\n",
+                    "Keep clear of the quay. ".repeat(60)
+                )
+            })
+            .collect::<String>()
     };
     std::fs::write(docs.join("notice.md"), text(0)).unwrap();
     bench.ingest(&docs, &[]);
     let mut run = bench.spawn(&["run"]);
-    penstock_tests::until("the owner serves", || bench.data().join("owner.json").exists() || run.has_ended());
+    penstock_tests::until("the owner serves", || {
+        bench.data().join("owner.json").exists() || run.has_ended()
+    });
     let mut seen = HashSet::new();
     for round in 1..=4 {
         std::fs::write(docs.join("notice.md"), text(round)).unwrap();

@@ -8,7 +8,11 @@ use penstock_tests::{Bench, root};
 fn docs(bench: &Bench) -> String {
     let docs = bench.path().join("docs");
     std::fs::create_dir_all(&docs).unwrap();
-    std::fs::write(docs.join("a.md"), "# Note\n\nThe crane lifts twelve tonnes.\n").unwrap();
+    std::fs::write(
+        docs.join("a.md"),
+        "# Note\n\nThe crane lifts twelve tonnes.\n",
+    )
+    .unwrap();
     docs.display().to_string()
 }
 
@@ -19,14 +23,29 @@ fn bad_configuration() {
     let config = file.display().to_string();
     let check = |text: &str, words: &[&str]| {
         std::fs::write(&file, text).unwrap();
-        bench.run(&["status", "--config", &config]).could_not_run(words);
+        bench
+            .run(&["status", "--config", &config])
+            .could_not_run(words);
     };
-    check("[shard]\nmax_tokenz = 3\n", &["penstock.toml", "shard.max_tokenz", "did you mean shard.max_tokens"]);
+    check(
+        "[shard]\nmax_tokenz = 3\n",
+        &[
+            "penstock.toml",
+            "shard.max_tokenz",
+            "did you mean shard.max_tokens",
+        ],
+    );
     check("[shard\n", &["penstock.toml"]);
     check("[shard]\nmax_tokens = 3\n", &["shard.max_tokens is 3"]);
-    bench.run(&["status", "--config", "/nowhere.toml"]).could_not_run(&["/nowhere.toml"]);
-    bench.run(&["run", "embed"]).could_not_run(&["kafka.brokers"]);
-    bench.run(&["ingest", "/nowhere"]).could_not_run(&["/nowhere"]);
+    bench
+        .run(&["status", "--config", "/nowhere.toml"])
+        .could_not_run(&["/nowhere.toml"]);
+    bench
+        .run(&["run", "embed"])
+        .could_not_run(&["kafka.brokers"]);
+    bench
+        .run(&["ingest", "/nowhere"])
+        .could_not_run(&["/nowhere"]);
     let ran = bench.run(&["ingestt"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
 }
@@ -35,7 +54,9 @@ fn bad_configuration() {
 fn missing_model() {
     let bench = Bench::new();
     let docs = docs(&bench);
-    bench.run(&["ingest", &docs, "--set", "embed.model=/no/model"]).could_not_run(&["/no/model", "make model"]);
+    bench
+        .run(&["ingest", &docs, "--set", "embed.model=/no/model"])
+        .could_not_run(&["/no/model", "make model"]);
 }
 
 #[test]
@@ -45,7 +66,9 @@ fn occupied_data_folder() {
     std::fs::create_dir_all(bench.data()).unwrap();
     let lock = std::fs::File::create(bench.data().join("owner.lock")).unwrap();
     lock.lock().unwrap();
-    bench.run(&["ingest", &docs]).could_not_run(&["another process owns it", "--data"]);
+    bench
+        .run(&["ingest", &docs])
+        .could_not_run(&["another process owns it", "--data"]);
     drop(lock);
     let (code, report) = bench.ingest(std::path::Path::new(&docs), &[]);
     assert_eq!((code, report.documents.complete), (0, 1));
@@ -65,7 +88,11 @@ fn unreadable_file() {
         std::fs::write(format!("{}.meta.yaml", locked.display()), "- no map\n").unwrap();
     }
     let (code, report) = bench.ingest(std::path::Path::new(&docs), &["--prune"]);
-    assert_eq!((code, report.documents.complete, report.unreadable.len()), (1, 1, 1), "{report:?}");
+    assert_eq!(
+        (code, report.documents.complete, report.unreadable.len()),
+        (1, 1, 1),
+        "{report:?}"
+    );
     assert!(report.unreadable[0].path.contains("locked.md"));
     bench.sound();
 }
@@ -77,9 +104,18 @@ fn full_disk() {
     let bench = Bench::new();
     let small = bench.data();
     std::fs::create_dir_all(&small).unwrap();
-    let mount = |args: &[&str]| Command::new(args[0]).args(&args[1..]).arg(&small).status().unwrap();
+    let mount = |args: &[&str]| {
+        Command::new(args[0])
+            .args(&args[1..])
+            .arg(&small)
+            .status()
+            .unwrap()
+    };
     let mounted = mount(&["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs"]);
-    assert!(mounted.success(), "cannot mount a small file system: run the tests as root");
+    assert!(
+        mounted.success(),
+        "cannot mount a small file system: run the tests as root"
+    );
     let samples = root().join("samples/manuals").display().to_string();
     let ran = bench.run(&["ingest", &samples]);
     let unmounted = mount(&["umount"]);

@@ -14,11 +14,21 @@ fn a_python_program_publishes_a_document() {
     let text = std::fs::read_to_string(&owner).unwrap_or_else(|_| panic!("{}", run.output()));
     let owner: Owner = serde_json::from_str(&text).unwrap();
     let note = bench.path().join("note.md");
-    std::fs::write(&note, "# Lighthouse\n\nThe lighthouse keeper counts seven ships at noon.\n").unwrap();
+    std::fs::write(
+        &note,
+        "# Lighthouse\n\nThe lighthouse keeper counts seven ships at noon.\n",
+    )
+    .unwrap();
 
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(Into::into).unwrap_or_else(|| std::env::home_dir().unwrap().join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(Into::into)
+        .unwrap_or_else(|| std::env::home_dir().unwrap().join(".cache"));
     let python = cache.join("penstock/python/bin/python");
-    assert!(python.exists(), "{} is missing: run `make test`, or scripts/setup.sh python", python.display());
+    assert!(
+        python.exists(),
+        "{} is missing: run `make test`, or scripts/setup.sh python",
+        python.display()
+    );
     let output = Command::new(python)
         .arg(root().join("samples/produce.py"))
         .arg(&owner.kafka)
@@ -27,11 +37,18 @@ fn a_python_program_publishes_a_document() {
         .arg(&note)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 
     until("the document becomes an answer", || {
         let answer = bench.query("how many ships does the lighthouse keeper count", &[]);
-        answer.hits.first().is_some_and(|hit| hit.text.contains("seven ships") && hit.path.ends_with("note.md"))
+        answer
+            .hits
+            .first()
+            .is_some_and(|hit| hit.text.contains("seven ships") && hit.path.ends_with("note.md"))
     });
     assert_eq!(run.terminate(), Some(0), "{}", run.output());
     bench.sound();

@@ -12,9 +12,17 @@ fn samples_become_answers() {
     let samples = root().join("samples");
     let (code, report) = bench.ingest(&samples, &[]);
     let broken: Vec<Value> = truth("broken.json");
-    let expected_dead: Vec<&Value> = broken.iter().filter(|it| it["expect"] == "dead_letter").collect();
+    let expected_dead: Vec<&Value> = broken
+        .iter()
+        .filter(|it| it["expect"] == "dead_letter")
+        .collect();
     assert_eq!(code, 2, "{report:#?}");
-    assert_eq!(report.documents.dead_lettered as usize, expected_dead.len(), "{:#?}", report.dead_letters);
+    assert_eq!(
+        report.documents.dead_lettered as usize,
+        expected_dead.len(),
+        "{:#?}",
+        report.dead_letters
+    );
     check_broken(&broken, &report.dead_letters);
     assert!(report.documents.complete >= 30, "{:?}", report.documents);
     assert!(report.unreadable.is_empty());
@@ -29,14 +37,20 @@ fn samples_become_answers() {
     let (code, again) = bench.ingest(&samples, &[]);
     assert_eq!(code, 0, "{again:#?}");
     assert_eq!(again.documents.unchanged, report.documents.complete);
-    assert_eq!(again.documents.dead_lettered_before as usize, expected_dead.len());
+    assert_eq!(
+        again.documents.dead_lettered_before as usize,
+        expected_dead.len()
+    );
     assert_eq!((again.chunks, again.embedded), (0, 0));
     assert_eq!(bench.sound(), audit);
 
     // --retry sends the letters again, and they die again.
     let (code, retried) = bench.ingest(&samples, &["--retry"]);
     assert_eq!(code, 2);
-    assert_eq!(retried.documents.dead_lettered as usize, expected_dead.len());
+    assert_eq!(
+        retried.documents.dead_lettered as usize,
+        expected_dead.len()
+    );
 
     check_status(&bench);
     check_forget(&bench, audit.documents);
@@ -51,7 +65,11 @@ fn check_broken(broken: &[Value], letters: &[penstock::ingest::DeadLetter]) {
             _ => {
                 let letter = letter.unwrap_or_else(|| panic!("{path} did not die"));
                 let word = it["reason_contains"].as_str().unwrap();
-                assert!(letter.reason.to_lowercase().contains(word), "{path}: {:?} lacks {word:?}", letter.reason);
+                assert!(
+                    letter.reason.to_lowercase().contains(word),
+                    "{path}: {:?} lacks {word:?}",
+                    letter.reason
+                );
                 assert_eq!(letter.class, "poison", "{path}");
             }
         }
@@ -68,7 +86,12 @@ fn check_questions(bench: &Bench) {
         let answer = bench.query(question, &["--limit", "10"]);
         // Several passages of one document are one answer.
         let mut seen = HashSet::new();
-        let documents: Vec<&str> = answer.hits.iter().map(|hit| hit.path.as_str()).filter(|path| seen.insert(*path)).collect();
+        let documents: Vec<&str> = answer
+            .hits
+            .iter()
+            .map(|hit| hit.path.as_str())
+            .filter(|path| seen.insert(*path))
+            .collect();
         let place = documents.iter().position(|path| *path == wanted);
         if it["demo"] == true {
             assert_eq!(place, Some(0), "{question}: {documents:?}");
@@ -92,11 +115,20 @@ fn check_questions(bench: &Bench) {
 fn check_status(bench: &Bench) {
     let status: penstock::status::Status = bench.run(&["status", "--json"]).json();
     let names: Vec<&str> = status.stages.iter().map(|it| it.stage.as_str()).collect();
-    assert_eq!(names, ["split", "parse", "shard", "embed", "index", "link", "settle"]);
+    assert_eq!(
+        names,
+        [
+            "split", "parse", "shard", "embed", "index", "link", "settle"
+        ]
+    );
     for stage in &status.stages {
         assert_eq!(stage.lag_records, 0, "{stage:?}");
     }
-    assert!(status.stores.iter().all(|it| it.healthy), "{:?}", status.stores);
+    assert!(
+        status.stores.iter().all(|it| it.healthy),
+        "{:?}",
+        status.stores
+    );
 }
 
 fn check_forget(bench: &Bench, documents: u64) {
@@ -110,5 +142,8 @@ fn check_forget(bench: &Bench, documents: u64) {
     assert!(answer.hits.iter().all(|hit| hit.document_guid != guid));
     bench.run(&["forget", "--group", "default", "--json"]);
     let audit = bench.sound();
-    assert_eq!((audit.documents, audit.points, audit.nodes, audit.edges), (0, 0, 0, 0));
+    assert_eq!(
+        (audit.documents, audit.points, audit.nodes, audit.edges),
+        (0, 0, 0, 0)
+    );
 }

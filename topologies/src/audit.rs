@@ -102,7 +102,10 @@ pub async fn audit(ledger: &[LedgerEntry], stores: &Stores) -> Result<Audit, Fai
     audit.edges = counts.edges;
     audit.dangling = counts.dangling;
     if counts.dangling > 0 {
-        audit.find(format!("graph: {} dangling nodes or edges", counts.dangling));
+        audit.find(format!(
+            "graph: {} dangling nodes or edges",
+            counts.dangling
+        ));
     }
     Ok(audit)
 }
@@ -125,10 +128,17 @@ async fn expected_of(
         if let Some(visible) = &entry.visible {
             audit.documents += 1;
             let chunks = match read_manifest(stores, &manifest_key(&visible.lineage)).await? {
-                Some(manifest) => manifest.parts.into_iter().flat_map(|it| it.chunks).collect(),
+                Some(manifest) => manifest
+                    .parts
+                    .into_iter()
+                    .flat_map(|it| it.chunks)
+                    .collect(),
                 None => {
                     audit.missing += 1;
-                    audit.find(format!("{}: its manifest is gone", visible.opened.about.path));
+                    audit.find(format!(
+                        "{}: its manifest is gone",
+                        visible.opened.about.path
+                    ));
                     HashSet::new()
                 }
             };
@@ -156,14 +166,20 @@ fn compare(store: &str, held: &[Held], expected: &BTreeMap<Uuid, Expected>, audi
         }
         let Some(document) = expected.get(&it.document) else {
             audit.orphaned += 1;
-            audit.find(format!("{store}: chunk {} belongs to no known document", it.chunk));
+            audit.find(format!(
+                "{store}: chunk {} belongs to no known document",
+                it.chunk
+            ));
             continue;
         };
         match &document.visible {
             Some((edition, chunks)) if *edition == it.edition => {
                 if !chunks.contains(&it.chunk) {
                     audit.stale += 1;
-                    audit.find(format!("{store}: chunk {} is not named by its edition", it.chunk));
+                    audit.find(format!(
+                        "{store}: chunk {} is not named by its edition",
+                        it.chunk
+                    ));
                 } else if it.visible {
                     found.insert(it.chunk);
                 }
@@ -171,26 +187,41 @@ fn compare(store: &str, held: &[Held], expected: &BTreeMap<Uuid, Expected>, audi
             _ if document.open.contains(&it.edition) => {}
             None if document.open.is_empty() => {
                 audit.orphaned += 1;
-                audit.find(format!("{store}: chunk {} of a document that is gone", it.chunk));
+                audit.find(format!(
+                    "{store}: chunk {} of a document that is gone",
+                    it.chunk
+                ));
             }
             _ => {
                 audit.stale += 1;
-                audit.find(format!("{store}: chunk {} of an edition that is over", it.chunk));
+                audit.find(format!(
+                    "{store}: chunk {} of an edition that is over",
+                    it.chunk
+                ));
             }
         }
     }
     for (document, editions) in shown {
         if editions.len() > 1 {
             audit.mixed += 1;
-            audit.find(format!("{store}: document {document} shows {} editions", editions.len()));
+            audit.find(format!(
+                "{store}: document {document} shows {} editions",
+                editions.len()
+            ));
         }
     }
     let named = expected.values().filter_map(|it| it.visible.as_ref());
     for (edition, chunks) in named {
-        let missing = chunks.iter().filter(|chunk| !found.contains(*chunk)).count();
+        let missing = chunks
+            .iter()
+            .filter(|chunk| !found.contains(*chunk))
+            .count();
         if missing > 0 {
             audit.missing += missing as u64;
-            audit.find(format!("{store}: edition {edition} lacks {missing} of {} chunks", chunks.len()));
+            audit.find(format!(
+                "{store}: edition {edition} lacks {missing} of {} chunks",
+                chunks.len()
+            ));
         }
     }
 }

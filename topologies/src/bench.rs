@@ -46,7 +46,9 @@ impl Measured {
 
     fn print(&self) -> String {
         let line = |row: &Row| {
-            let ratio = row.ratio.map_or(String::new(), |ratio| format!("  {ratio:.2} ×"));
+            let ratio = row
+                .ratio
+                .map_or(String::new(), |ratio| format!("  {ratio:.2} ×"));
             format!("{:<44}{:>12.3} {}{ratio}\n", row.name, row.value, row.unit)
         };
         self.rows.iter().map(line).collect()
@@ -113,12 +115,19 @@ fn parse(paths: &[PathBuf]) -> Result<Measured, Failure> {
         wanted += of;
     }
     if pages == 0 {
-        return Err(Failure::fatal("bench parse: there is no readable PDF below the paths"));
+        return Err(Failure::fatal(
+            "bench parse: there is no readable PDF below the paths",
+        ));
     }
     let rate = |time: Duration| pages as f64 / time.as_secs_f64().max(1e-6);
     measured.row("pages", "pages", pages as f64, None);
     measured.row("pdftotext", "pages/s", rate(theirs), None);
-    measured.row("penstock, one core", "pages/s", rate(ours), Some(rate(theirs)));
+    measured.row(
+        "penstock, one core",
+        "pages/s",
+        rate(ours),
+        Some(rate(theirs)),
+    );
     measured.row(
         "words of pdftotext that penstock has",
         "share",
@@ -135,9 +144,14 @@ fn pdftotext(file: &Path) -> Result<(String, Duration), Failure> {
         .arg("-")
         .output()
         .map_err(|error| {
-            Failure::fatal(format!("bench parse: pdftotext cannot be run: {error}: install poppler-utils"))
+            Failure::fatal(format!(
+                "bench parse: pdftotext cannot be run: {error}: install poppler-utils"
+            ))
         })?;
-    Ok((String::from_utf8_lossy(&output.stdout).into_owned(), start.elapsed()))
+    Ok((
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        start.elapsed(),
+    ))
 }
 
 /// How many of the peer's words (as a multiset) stand in the text, and how many there are.
@@ -186,15 +200,30 @@ async fn embed(config: &Config) -> Result<Measured, Failure> {
         times.sort_by(f64::total_cmp);
         let median = times.get(ROUNDS / 2).copied().unwrap_or(f64::NAN);
         let mean = count / texts.len();
-        measured.row(format!("{name} ({mean} tokens)"), "tokens/s", count as f64 / median, None);
-        measured.row(format!("{name} ({mean} tokens)"), "texts/s", texts.len() as f64 / median, None);
+        measured.row(
+            format!("{name} ({mean} tokens)"),
+            "tokens/s",
+            count as f64 / median,
+            None,
+        );
+        measured.row(
+            format!("{name} ({mean} tokens)"),
+            "texts/s",
+            texts.len() as f64 / median,
+            None,
+        );
     }
     Ok(measured)
 }
 
 fn made_up(number: usize, sentences: usize) -> String {
     (0..sentences)
-        .map(|at| format!("Load {number} left dock {at} with {} pallets of paper for the harbour. ", number * 7 + at))
+        .map(|at| {
+            format!(
+                "Load {number} left dock {at} with {} pallets of paper for the harbour. ",
+                number * 7 + at
+            )
+        })
         .collect()
 }
 
@@ -215,7 +244,9 @@ fn ingest(config: &Config, paths: &[PathBuf]) -> Result<Measured, Failure> {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .map_err(wrong)?;
-    let status = Path::new("/proc").join(child.id().to_string()).join("status");
+    let status = Path::new("/proc")
+        .join(child.id().to_string())
+        .join("status");
     let (done, watched) = std::sync::mpsc::channel::<()>();
     let watching = std::thread::spawn(move || peak_memory(&status, &watched));
     let mut text = String::new();
@@ -226,15 +257,36 @@ fn ingest(config: &Config, paths: &[PathBuf]) -> Result<Measured, Failure> {
     drop(done);
     let seconds = start.elapsed().as_secs_f64();
     let peak = watching.join().unwrap_or_default();
-    let report: crate::ingest::Report = serde_json::from_str(&text)
-        .map_err(|_| Failure::fatal("bench ingest: the ingest did not run to its end, see above"))?;
+    let report: crate::ingest::Report = serde_json::from_str(&text).map_err(|_| {
+        Failure::fatal("bench ingest: the ingest did not run to its end, see above")
+    })?;
     std::fs::remove_dir_all(&folder).map_err(wrong)?;
     let mut measured = Measured::default();
-    measured.row("documents", "documents", report.documents.complete as f64, None);
+    measured.row(
+        "documents",
+        "documents",
+        report.documents.complete as f64,
+        None,
+    );
     measured.row("seconds, start and stop included", "s", seconds, None);
-    measured.row("documents", "documents/s", report.documents.complete as f64 / report.seconds, None);
-    measured.row("pages", "pages/s", report.pages as f64 / report.seconds, None);
-    measured.row("chunks", "chunks/s", report.chunks as f64 / report.seconds, None);
+    measured.row(
+        "documents",
+        "documents/s",
+        report.documents.complete as f64 / report.seconds,
+        None,
+    );
+    measured.row(
+        "pages",
+        "pages/s",
+        report.pages as f64 / report.seconds,
+        None,
+    );
+    measured.row(
+        "chunks",
+        "chunks/s",
+        report.chunks as f64 / report.seconds,
+        None,
+    );
     measured.row("peak memory", "MiB", peak, None);
     Ok(measured)
 }
@@ -263,7 +315,8 @@ mod tests {
 
     #[test]
     fn recall_counts_words_as_often_as_they_stand() {
-        let check = |text, peer, expected| assert_eq!(recall(text, peer), expected, "{text} / {peer}");
+        let check =
+            |text, peer, expected| assert_eq!(recall(text, peer), expected, "{text} / {peer}");
         check("a b c", "A, b!", (2, 2));
         check("a", "a a", (1, 2));
         check("", "x", (0, 1));

@@ -40,7 +40,10 @@ pub async fn execute(cli: Cli) -> Result<u8, String> {
 pub fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce() -> String) {
     if json {
         // Our own types always serialise.
-        println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+        println!(
+            "{}",
+            serde_json::to_string_pretty(value).unwrap_or_default()
+        );
     } else {
         print!("{}", text());
     }
@@ -62,7 +65,11 @@ async fn ingest(config: &Config, args: &IngestArgs, json: bool) -> Result<u8, Fa
             };
             drop(bars);
             if outcome.is_ok() {
-                fill(&mut report, Work::default(), Work::of(&working.parts).await?);
+                fill(
+                    &mut report,
+                    Work::default(),
+                    Work::of(&working.parts).await?,
+                );
             }
             let closed = working.close().await;
             outcome.and(closed)?;
@@ -83,7 +90,9 @@ async fn ingest(config: &Config, args: &IngestArgs, json: bool) -> Result<u8, Fa
 
 fn interrupted(ended: Result<(), Failure>) -> Failure {
     match ended {
-        Ok(()) => Failure::fatal("interrupted before every document was accounted for: ingest again to go on"),
+        Ok(()) => Failure::fatal(
+            "interrupted before every document was accounted for: ingest again to go on",
+        ),
         Err(failure) => failure,
     }
 }
@@ -107,7 +116,9 @@ async fn take_in(
     let known = Known::read(&intake.log, &args.group).await?;
     let mut pending = intake.send(args, &known, report, bars).await?;
     drop(known);
-    pending.settle(&mut tail, &intake.log.codec, report, bars).await
+    pending
+        .settle(&mut tail, &intake.log.codec, report, bars)
+        .await
 }
 
 async fn ask(config: &Config, args: &QueryArgs, json: bool) -> Result<u8, Failure> {
@@ -155,7 +166,11 @@ async fn run(config: &Config, stages: &[String]) -> Result<u8, Failure> {
 fn show_topology(dot: bool, json: bool) -> u8 {
     let description = describe();
     print(json, &description, || {
-        if dot { description.dot() } else { description.print() }
+        if dot {
+            description.dot()
+        } else {
+            description.print()
+        }
     });
     0
 }
@@ -225,7 +240,9 @@ async fn forget(config: &Config, args: &ForgetArgs, json: bool) -> Result<u8, Fa
     let forgotten = Forgotten {
         removed: report.documents.removed,
     };
-    print(json, &forgotten, || format!("{} documents forgotten\n", forgotten.removed));
+    print(json, &forgotten, || {
+        format!("{} documents forgotten\n", forgotten.removed)
+    });
     Ok(0)
 }
 
@@ -248,7 +265,9 @@ async fn remove(intake: &Intake, args: &ForgetArgs, report: &mut Report) -> Resu
         }
     }
     let bars = Bars::show(&Default::default());
-    pending.settle(&mut tail, &intake.log.codec, report, &bars).await
+    pending
+        .settle(&mut tail, &intake.log.codec, report, &bars)
+        .await
 }
 
 async fn group_of_document(intake: &Intake, id: uuid::Uuid) -> Result<Vec<String>, Failure> {

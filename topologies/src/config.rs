@@ -162,9 +162,15 @@ impl Config {
             ("parse.max_source_mib", self.parse.max_source_mib),
             ("parse.max_pages", u64::from(self.parse.max_pages)),
             ("parse.max_seconds", self.parse.max_seconds),
-            ("parse.max_decompressed_mib", self.parse.max_decompressed_mib),
+            (
+                "parse.max_decompressed_mib",
+                self.parse.max_decompressed_mib,
+            ),
             ("embed.batch_tokens", self.embed.batch_tokens),
-            ("settle.abandon_after_hours", self.settle.abandon_after_hours),
+            (
+                "settle.abandon_after_hours",
+                self.settle.abandon_after_hours,
+            ),
         ] {
             if value == 0 {
                 return wrong(key, &value, "more than 0");
@@ -213,8 +219,13 @@ fn default_table() -> Result<Table, String> {
 fn read_file(path: &Path) -> Result<Table, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("configuration file {}: {error}", path.display()))?;
-    text.parse::<Table>()
-        .map_err(|error| format!("configuration file {}: {}", path.display(), one_line(&error)))
+    text.parse::<Table>().map_err(|error| {
+        format!(
+            "configuration file {}: {}",
+            path.display(),
+            one_line(&error)
+        )
+    })
 }
 
 /// Lays `over` on `table`; a key that has no default is an error that names the nearest one.
@@ -302,8 +313,8 @@ fn environment_name(key: &str) -> String {
 }
 
 fn unknown_key(key: &str, origin: &str) -> String {
-    let hint =
-        nearest(key, known_keys().into_iter()).map_or(String::new(), |it| format!(", did you mean {it}"));
+    let hint = nearest(key, known_keys().into_iter())
+        .map_or(String::new(), |it| format!(", did you mean {it}"));
     format!("{origin}: unknown key {key}{hint}")
 }
 
@@ -368,20 +379,53 @@ mod tests {
                 assert!(error.contains(word), "{error:?} lacks {word:?}");
             }
         };
-        check(load("[shard]\nmax_token = 1", &[], &[]), &["penstock.toml", "shard.max_token", "did you mean shard.max_tokens"]);
+        check(
+            load("[shard]\nmax_token = 1", &[], &[]),
+            &[
+                "penstock.toml",
+                "shard.max_token",
+                "did you mean shard.max_tokens",
+            ],
+        );
         check(load("[shard\n", &[], &[]), &["penstock.toml"]);
-        check(load("[shard]\nmax_tokens = \"x\"", &[], &[]), &["max_tokens"]);
-        check(load("", &[("PENSTOCK_SHART_MAX_TOKENS", "1")], &[]), &["PENSTOCK_SHART_MAX_TOKENS", "did you mean PENSTOCK_SHARD_MAX_TOKENS"]);
-        check(load("", &[("PENSTOCK_EMBED_THREADS", "many")], &[]), &["PENSTOCK_EMBED_THREADS", "whole number"]);
-        check(load("", &[], &["shard.max_tokens=4"]), &["shard.max_tokens is 4", "at least 16"]);
-        check(load("", &[], &["shard.overlap_tokens=200"]), &["shard.overlap_tokens", "at most half"]);
+        check(
+            load("[shard]\nmax_tokens = \"x\"", &[], &[]),
+            &["max_tokens"],
+        );
+        check(
+            load("", &[("PENSTOCK_SHART_MAX_TOKENS", "1")], &[]),
+            &[
+                "PENSTOCK_SHART_MAX_TOKENS",
+                "did you mean PENSTOCK_SHARD_MAX_TOKENS",
+            ],
+        );
+        check(
+            load("", &[("PENSTOCK_EMBED_THREADS", "many")], &[]),
+            &["PENSTOCK_EMBED_THREADS", "whole number"],
+        );
+        check(
+            load("", &[], &["shard.max_tokens=4"]),
+            &["shard.max_tokens is 4", "at least 16"],
+        );
+        check(
+            load("", &[], &["shard.overlap_tokens=200"]),
+            &["shard.overlap_tokens", "at most half"],
+        );
         check(load("[settle]\npartial = \"maybe\"", &[], &[]), &["maybe"]);
     }
 
     #[test]
     fn any_kafka_property_passes() {
-        let config = load("[kafka.properties]\n\"security.protocol\" = \"ssl\"", &[], &["kafka.properties.linger.ms=3"]).unwrap();
-        assert_eq!(config.kafka.properties["security.protocol"].as_str(), Some("ssl"));
+        let config = load(
+            "[kafka.properties]\n\"security.protocol\" = \"ssl\"",
+            &[],
+            &["kafka.properties.linger.ms=3"],
+        )
+        .unwrap();
+        assert_eq!(
+            config.kafka.properties["security.protocol"].as_str(),
+            Some("ssl")
+        );
         assert_eq!(config.kafka.properties["linger.ms"].as_str(), Some("3"));
     }
 }

@@ -42,7 +42,10 @@ impl Description {
                 it.to.join(", ")
             };
             out.push_str(&format!("{:<7} {} → {to}\n", it.stage, it.from));
-            out.push_str(&format!("        group {} · dead letters {}\n", it.group, it.dead_letters));
+            out.push_str(&format!(
+                "        group {} · dead letters {}\n",
+                it.group, it.dead_letters
+            ));
         }
         out
     }
@@ -55,7 +58,10 @@ impl Description {
             for to in &it.to {
                 out.push_str(&format!("  \"{}\" -> \"{to}\";\n", it.stage));
             }
-            out.push_str(&format!("  \"{}\" -> \"{}\" [style=dotted];\n", it.stage, it.dead_letters));
+            out.push_str(&format!(
+                "  \"{}\" -> \"{}\" [style=dotted];\n",
+                it.stage, it.dead_letters
+            ));
         }
         out.push_str("}\n");
         out
@@ -74,7 +80,10 @@ mod tests {
             let written = stages.iter().any(|other| other.to.contains(&it.from));
             assert!(outside || written, "nobody writes {}", it.from);
         }
-        let declared: Vec<String> = penstock_schemas::topics::all().into_iter().map(|it| it.name).collect();
+        let declared: Vec<String> = penstock_schemas::topics::all()
+            .into_iter()
+            .map(|it| it.name)
+            .collect();
         for it in &stages {
             for topic in it.to.iter().chain([&it.from, &it.dead_letters]) {
                 assert!(declared.contains(topic), "{topic} is not declared");

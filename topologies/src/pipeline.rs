@@ -52,7 +52,14 @@ pub fn topology() -> Vec<StageSpec> {
                     parts.stores.blobs.clone(),
                     parts.limits(),
                 );
-                parts.run("split", topics::DOCUMENTS, Each(stage), topics::PARTS, few(4), stop)
+                parts.run(
+                    "split",
+                    topics::DOCUMENTS,
+                    Each(stage),
+                    topics::PARTS,
+                    few(4),
+                    stop,
+                )
             },
         },
         StageSpec {
@@ -63,10 +70,18 @@ pub fn topology() -> Vec<StageSpec> {
                 let workers = threads(parts.config.parse.threads);
                 let stage = Parse::new(parts.stores.blobs.clone(), parts.limits(), workers)?;
                 let pages = parts.counters.clone();
-                let stage = Counted::new(Each(stage), move |section: &penstock_schemas::Section| {
-                    pages.pages.add(section.pages.len().max(1));
-                });
-                parts.run("parse", topics::PARTS, stage, topics::SECTIONS, few(2 * workers), stop)
+                let stage =
+                    Counted::new(Each(stage), move |section: &penstock_schemas::Section| {
+                        pages.pages.add(section.pages.len().max(1));
+                    });
+                parts.run(
+                    "parse",
+                    topics::PARTS,
+                    stage,
+                    topics::SECTIONS,
+                    few(2 * workers),
+                    stop,
+                )
             },
         },
         StageSpec {
@@ -87,7 +102,14 @@ pub fn topology() -> Vec<StageSpec> {
                 let stage = Counted::new(Each(stage), move |_: &penstock_schemas::Chunk| {
                     chunks.chunks.add(1);
                 });
-                parts.run("shard", topics::SECTIONS, stage, topics::CHUNKS, few(4), stop)
+                parts.run(
+                    "shard",
+                    topics::SECTIONS,
+                    stage,
+                    topics::CHUNKS,
+                    few(4),
+                    stop,
+                )
             },
         },
         StageSpec {
@@ -102,7 +124,14 @@ pub fn topology() -> Vec<StageSpec> {
                 );
                 let mut policy = batches(64, Duration::from_millis(20));
                 policy.window.cost = parts.config.embed.batch_tokens;
-                parts.run("embed", topics::CHUNKS, stage, topics::EMBEDDINGS, policy, stop)
+                parts.run(
+                    "embed",
+                    topics::CHUNKS,
+                    stage,
+                    topics::EMBEDDINGS,
+                    policy,
+                    stop,
+                )
             },
         },
         StageSpec {
@@ -117,7 +146,14 @@ pub fn topology() -> Vec<StageSpec> {
                     parts.craft.embedder.info().clone(),
                 );
                 let policy = batches(128, Duration::from_millis(20));
-                parts.run("index", topics::EMBEDDINGS, stage, topics::INDEXED, policy, stop)
+                parts.run(
+                    "index",
+                    topics::EMBEDDINGS,
+                    stage,
+                    topics::INDEXED,
+                    policy,
+                    stop,
+                )
             },
         },
         StageSpec {
@@ -146,7 +182,14 @@ pub fn topology() -> Vec<StageSpec> {
                 policy.order = Order::OneAtATime;
                 policy.tick_every = Some(Duration::from_millis(20));
                 policy.reporting = Reporting::Silent;
-                parts.run("settle", topics::PROGRESS, stage, SettledRoute::default(), policy, stop)
+                parts.run(
+                    "settle",
+                    topics::PROGRESS,
+                    stage,
+                    SettledRoute::default(),
+                    policy,
+                    stop,
+                )
             },
         },
     ]
@@ -205,7 +248,12 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub fn new(config: Config, log: Arc<Log>, stores: Stores, craft: Craft) -> Result<Self, Failure> {
+    pub fn new(
+        config: Config,
+        log: Arc<Log>,
+        stores: Stores,
+        craft: Craft,
+    ) -> Result<Self, Failure> {
         let sink = Arc::new(KafkaSink::new(&log.kafka)?);
         let gauges = topology()
             .iter()
@@ -260,7 +308,14 @@ impl Parts {
             codec: self.log.codec.clone(),
         };
         let gauges = self.gauges.get(name).cloned().unwrap_or_default();
-        let running = run(wiring, Box::new(source), self.sink.clone(), policy, gauges, stop);
+        let running = run(
+            wiring,
+            Box::new(source),
+            self.sink.clone(),
+            policy,
+            gauges,
+            stop,
+        );
         Ok(Box::pin(running))
     }
 }
@@ -276,7 +331,10 @@ impl Pipeline {
     /// Starts the named stages; none named: all.
     pub fn start(parts: Arc<Parts>, names: &[String], stop: Stop) -> Result<Self, Failure> {
         let topology = topology();
-        if let Some(unknown) = names.iter().find(|name| !topology.iter().any(|it| it.name == **name)) {
+        if let Some(unknown) = names
+            .iter()
+            .find(|name| !topology.iter().any(|it| it.name == **name))
+        {
             let known: Vec<&str> = topology.iter().map(|it| it.name).collect();
             return Err(Failure::fatal(format!(
                 "there is no stage {unknown}, there are {}",
@@ -290,7 +348,11 @@ impl Pipeline {
             stages.spawn(async move { (stage.name, running.await) });
         }
         tokio::spawn(watch_lag(parts.clone(), stop.clone()));
-        Ok(Self { stages, parts, stop })
+        Ok(Self {
+            stages,
+            parts,
+            stop,
+        })
     }
 
     /// Resolves when a stage ends: by a stop, or because something only people can mend is wrong.
@@ -298,7 +360,9 @@ impl Pipeline {
         match self.stages.join_next().await {
             None => Ok(()),
             Some(Ok((_, Ok(_)))) => Ok(()),
-            Some(Ok((name, Err(failure)))) => Err(Failure::fatal(format!("stage {name}: {failure}"))),
+            Some(Ok((name, Err(failure)))) => {
+                Err(Failure::fatal(format!("stage {name}: {failure}")))
+            }
             Some(Err(error)) => Err(Failure::fatal(format!("a stage broke off: {error}"))),
         }
     }
@@ -331,7 +395,8 @@ async fn watch_lag(parts: Arc<Parts>, stop: Stop) {
         }
         for stage in &topology {
             let downstream = topology.iter().find(|it| stage.to.contains(&it.from));
-            let (Some(downstream), Some(gauges)) = (downstream, parts.gauges.get(stage.name)) else {
+            let (Some(downstream), Some(gauges)) = (downstream, parts.gauges.get(stage.name))
+            else {
                 continue;
             };
             let group = group_of(downstream.name);

@@ -155,7 +155,12 @@ fn entity(neighbour: &AnswerNeighbour) -> String {
     if fields.is_empty() {
         format!("{} {}", neighbour.label, neighbour.name)
     } else {
-        format!("{} {} ({})", neighbour.label, neighbour.name, fields.join(", "))
+        format!(
+            "{} {} ({})",
+            neighbour.label,
+            neighbour.name,
+            fields.join(", ")
+        )
     }
 }
 
@@ -192,7 +197,10 @@ mod tests {
 
     #[test]
     fn text_is_wrapped_and_cut() {
-        assert_eq!(wrap("one two  three\nfour", 9, 9), ["one two", "three", "four"]);
+        assert_eq!(
+            wrap("one two  three\nfour", 9, 9),
+            ["one two", "three", "four"]
+        );
         assert_eq!(wrap("one two three four", 9, 2), ["one two", "three …"]);
         assert_eq!(wrap("", 9, 2), Vec::<String>::new());
         assert_eq!(wrap("äöüßäöüß x", 4, 2), ["äöüß", "x"]);

@@ -54,7 +54,9 @@ impl Server {
     /// Listens on a free port of 127.0.0.1. Every request must bring `token`.
     pub async fn start(parts: Arc<Parts>, token: String) -> Result<Self, Failure> {
         let wrong = |error: std::io::Error| {
-            Failure::fatal(format!("cannot serve other processes on 127.0.0.1: {error}"))
+            Failure::fatal(format!(
+                "cannot serve other processes on 127.0.0.1: {error}"
+            ))
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -109,7 +111,10 @@ impl IntoResponse for Refused {
 
 type Served<T> = Result<Json<T>, Refused>;
 
-async fn serve_query(State(parts): State<Arc<Parts>>, Json(question): Json<Question>) -> Served<Answer> {
+async fn serve_query(
+    State(parts): State<Arc<Parts>>,
+    Json(question): Json<Question>,
+) -> Served<Answer> {
     let answer = answer(
         &question,
         parts.craft.embedder.as_ref(),
@@ -129,7 +134,10 @@ async fn serve_stores(State(parts): State<Arc<Parts>>) -> Served<Vec<StoreStatus
 
 async fn serve_audit(State(parts): State<Arc<Parts>>) -> Served<Audit> {
     let ledger = read_ledger(&parts.log).await.map_err(Refused)?;
-    audit(&ledger, &parts.stores).await.map(Json).map_err(Refused)
+    audit(&ledger, &parts.stores)
+        .await
+        .map(Json)
+        .map_err(Refused)
 }
 
 /// The newest ledger entry of every document.
@@ -169,25 +177,35 @@ impl Client {
     }
 
     pub async fn work(&self) -> Result<Work, Failure> {
-        self.call(self.http.get(format!("{}/work", self.base))).await
+        self.call(self.http.get(format!("{}/work", self.base)))
+            .await
     }
 
     pub async fn stores(&self) -> Result<Vec<StoreStatus>, Failure> {
-        self.call(self.http.get(format!("{}/stores", self.base))).await
+        self.call(self.http.get(format!("{}/stores", self.base)))
+            .await
     }
 
     pub async fn audit(&self) -> Result<Audit, Failure> {
-        self.call(self.http.get(format!("{}/audit", self.base))).await
+        self.call(self.http.get(format!("{}/audit", self.base)))
+            .await
     }
 
-    async fn call<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
+    async fn call<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, Failure> {
         let wrong = |error: reqwest::Error| {
             Failure::transient(format!(
                 "the process that owns the data folder does not answer: {}",
                 error.without_url()
             ))
         };
-        let response = request.bearer_auth(&self.token).send().await.map_err(wrong)?;
+        let response = request
+            .bearer_auth(&self.token)
+            .send()
+            .await
+            .map_err(wrong)?;
         if !response.status().is_success() {
             let status = response.status();
             let reason = response.text().await.map_err(wrong)?;

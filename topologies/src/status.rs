@@ -115,7 +115,9 @@ pub fn print(status: &Status) -> String {
         "stage", "lag", "lag s", "records/s", "in flight", "paused", "retries", "dead"
     );
     for it in &status.stages {
-        let seconds = it.lag_seconds.map_or("?".to_owned(), |lag| format!("{lag:.0}"));
+        let seconds = it
+            .lag_seconds
+            .map_or("?".to_owned(), |lag| format!("{lag:.0}"));
         let in_flight = format!("{} of {}", it.in_flight, it.in_flight_limit);
         out.push_str(&format!(
             "{:<8}{:>10}{:>9}{:>11.1}{:>16}{:>7.0}%{:>9}{:>6}{}\n",
@@ -127,7 +129,11 @@ pub fn print(status: &Status) -> String {
             it.paused_share * 100.0,
             it.retries,
             it.dead_letters,
-            if it.instances == 0 { "  not running" } else { "" },
+            if it.instances == 0 {
+                "  not running"
+            } else {
+                ""
+            },
         ));
     }
     for it in &status.stores {

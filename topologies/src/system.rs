@@ -251,7 +251,9 @@ impl Log {
 fn cluster(config: &Config) -> KafkaConfig {
     let mut kafka = KafkaConfig::new(config.kafka.brokers.clone());
     for (name, value) in &config.kafka.properties {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         kafka.properties.insert(name.clone(), text);
     }
     kafka

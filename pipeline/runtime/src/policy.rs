@@ -18,6 +18,7 @@ pub struct Policy {
     /// How long a revoke may wait for records in flight. Below the consumer's session timeout.
     pub revoke_deadline: Duration,
     pub reporting: Reporting,
+    pub order: Order,
     /// Fixes the jitter of retries; none: at random.
     pub jitter_seed: Option<u64>,
 }
@@ -35,9 +36,19 @@ impl Default for Policy {
             tick_every: None,
             revoke_deadline: Duration::from_secs(10),
             reporting: Reporting::Progress,
+            order: Order::Any,
             jitter_seed: None,
         }
     }
+}
+
+/// Whether batches and ticks may overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Any,
+    /// The next batch or tick begins when all that the one before emitted is in the log: for a stage whose outputs
+    /// replace each other.
+    OneAtATime,
 }
 
 /// Whether the loop tells settle what became of a record.

@@ -42,7 +42,9 @@ pub struct Known {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// New, changed, or to be done by another recipe: send it as this version.
-    Send { after: Option<Uuid> },
+    Send {
+        after: Option<Uuid>,
+    },
     /// It is on its way already, as this version.
     Await(Uuid),
     Unchanged,
@@ -126,7 +128,11 @@ impl Known {
     }
 
     /// Living documents of `sources` whose key is not among `found`.
-    pub fn gone(&self, sources: &[String], found: &std::collections::HashSet<Uuid>) -> Vec<(Uuid, &Newest)> {
+    pub fn gone(
+        &self,
+        sources: &[String],
+        found: &std::collections::HashSet<Uuid>,
+    ) -> Vec<(Uuid, &Newest)> {
         let mut gone: Vec<_> = self
             .living()
             .filter(|(id, it)| sources.contains(&it.source) && !found.contains(id))
@@ -170,7 +176,9 @@ impl Standing {
         for open in &entry.open {
             match open.step {
                 Step::Failed | Step::Abandoned => {
-                    standing.failed.insert(open.lineage.edition, open.dead.clone());
+                    standing
+                        .failed
+                        .insert(open.lineage.edition, open.dead.clone());
                 }
                 _ => standing.open.push(open.lineage.edition),
             }

@@ -80,7 +80,10 @@ impl Intake {
                 .await?;
         }
         for (id, version) in known.being_removed() {
-            let path = known.newest(id).map(|it| it.path.clone()).unwrap_or_default();
+            let path = known
+                .newest(id)
+                .map(|it| it.path.clone())
+                .unwrap_or_default();
             pending.waiting.entry(id).or_insert((version, path));
         }
         Ok(pending)
@@ -177,8 +180,7 @@ impl Intake {
             Verdict::Send { after } => after,
         };
         document.version = next_version(after);
-        document.blob =
-            Some(blobs::store(self.blobs.as_ref(), &document.group, id, bytes).await?);
+        document.blob = Some(blobs::store(self.blobs.as_ref(), &document.group, id, bytes).await?);
         self.produce(&document).await?;
         pending
             .waiting
@@ -216,7 +218,9 @@ enum Bytes {
 }
 
 fn read(file: &Path, limit: u64) -> Result<(Bytes, Sidecar), String> {
-    let size = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
+    let size = std::fs::metadata(file)
+        .map_err(|error| error.to_string())?
+        .len();
     let sidecar = sidecar_of(file)?;
     if size > limit {
         return Ok((Bytes::TooLarge(size), sidecar));
@@ -236,7 +240,9 @@ fn letters(path: &str, dead: &[DeadRef]) -> Vec<DeadLetter> {
     // A book with a broken part has many letters of one reason: say it once.
     let mut reasons: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
     for it in dead {
-        *reasons.entry((&it.stage, &it.class, &it.reason)).or_default() += 1;
+        *reasons
+            .entry((&it.stage, &it.class, &it.reason))
+            .or_default() += 1;
     }
     reasons
         .into_keys()

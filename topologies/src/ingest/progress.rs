@@ -38,7 +38,10 @@ impl Bars {
             bar.set_prefix(name.to_owned());
             bar
         };
-        let names = topology().into_iter().map(|it| it.name).filter(|it| *it != "settle");
+        let names = topology()
+            .into_iter()
+            .map(|it| it.name)
+            .filter(|it| *it != "settle");
         let bars: Vec<_> = names
             .filter_map(|name| Some((gauges.get(name)?.clone(), bar(name))))
             .collect();

@@ -58,7 +58,10 @@ impl Report {
         let mut out = String::new();
         let worked = documents.complete + documents.removed + documents.dead_lettered;
         if worked == 0 {
-            out.push_str(&format!("nothing to do: {} documents unchanged", documents.unchanged));
+            out.push_str(&format!(
+                "nothing to do: {} documents unchanged",
+                documents.unchanged
+            ));
         } else {
             out.push_str(&format!("{} documents complete", documents.complete));
             if documents.unchanged > 0 {
@@ -92,10 +95,16 @@ impl Report {
             ));
         }
         for letter in &self.dead_letters {
-            out.push_str(&format!("  {} ({}): {}\n", letter.path, letter.stage, letter.reason));
+            out.push_str(&format!(
+                "  {} ({}): {}\n",
+                letter.path, letter.stage, letter.reason
+            ));
         }
         for file in &self.unreadable {
-            out.push_str(&format!("  {}: {}: not read, make it readable and ingest again\n", file.path, file.reason));
+            out.push_str(&format!(
+                "  {}: {}: not read, make it readable and ingest again\n",
+                file.path, file.reason
+            ));
         }
         out
     }

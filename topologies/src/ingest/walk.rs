@@ -68,7 +68,9 @@ fn walk_folder(root: &Path, source: Option<&str>, walked: &mut Walked) {
                 }
             }
             Ok(_) => {}
-            Err(error) => walked.unreadable.push((path_of(&error, root), reason_of(&error))),
+            Err(error) => walked
+                .unreadable
+                .push((path_of(&error, root), reason_of(&error))),
         }
     }
     walked.sources.push(source_name(root, source));
@@ -138,9 +140,13 @@ pub fn sidecar_of(file: &Path) -> Result<Sidecar, String> {
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
     if size > MAX_BYTES {
-        return Err(format!("{}: {size} bytes, a sidecar has at most {MAX_BYTES}", path.display()));
+        return Err(format!(
+            "{}: {size} bytes, a sidecar has at most {MAX_BYTES}",
+            path.display()
+        ));
     }
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     parse_sidecar(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
@@ -154,7 +160,11 @@ fn parse_sidecar(text: &str) -> Result<Sidecar, String> {
             serde_yaml_ng::Value::Bool(it) => it.to_string(),
             serde_yaml_ng::Value::Number(it) => it.to_string(),
             serde_yaml_ng::Value::String(it) => it,
-            _ => return Err(format!("{key}: expected a single value, found a list or a map")),
+            _ => {
+                return Err(format!(
+                    "{key}: expected a single value, found a list or a map"
+                ));
+            }
         };
         match key.as_str() {
             "title" => sidecar.title = Some(text),
@@ -177,7 +187,9 @@ fn millis_of(text: &str) -> Result<i64, String> {
     };
     date.or_else(day)
         .map(|time| time.timestamp_millis())
-        .ok_or_else(|| format!("created_at: {text:?} is no date such as 2025-03-14 or 2025-03-14T08:00:00Z"))
+        .ok_or_else(|| {
+            format!("created_at: {text:?} is no date such as 2025-03-14 or 2025-03-14T08:00:00Z")
+        })
 }
 
 #[cfg(test)]
@@ -191,7 +203,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("docs");
         std::fs::create_dir_all(root.join("a/b")).unwrap();
-        for name in ["a/b/one.txt", "two.md", "two.md.meta.yaml", "skip.log", ".hidden"] {
+        for name in [
+            "a/b/one.txt",
+            "two.md",
+            "two.md.meta.yaml",
+            "skip.log",
+            ".hidden",
+        ] {
             std::fs::write(root.join(name), "x").unwrap();
         }
         std::fs::write(root.join(".ignore"), "*.log\n").unwrap();
@@ -202,12 +220,20 @@ mod tests {
         assert_eq!(keys, ["a/b/one.txt", "two.md"]);
         assert_eq!(walked.files[0].path, "docs/a/b/one.txt");
         assert_eq!(walked.sources, ["src"]);
-        assert_eq!(walk(&[root.join("nowhere")], None).unwrap_err().matches("nowhere").count(), 1);
+        assert_eq!(
+            walk(&[root.join("nowhere")], None)
+                .unwrap_err()
+                .matches("nowhere")
+                .count(),
+            1
+        );
     }
 
     #[test]
     fn sidecars_are_flat() {
-        let sidecar = parse_sidecar("title: A\nimpact_score: 0.7\ncreated_at: 2025-03-14\nurgent: true\n").unwrap();
+        let sidecar =
+            parse_sidecar("title: A\nimpact_score: 0.7\ncreated_at: 2025-03-14\nurgent: true\n")
+                .unwrap();
         assert_eq!(sidecar.title.as_deref(), Some("A"));
         assert_eq!(sidecar.created_at, Some(1_741_910_400_000));
         assert_eq!(sidecar.attributes["impact_score"], "0.7");
