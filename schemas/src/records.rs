@@ -295,6 +295,7 @@ pub enum Step {
     ShownVectors,
     ShownGraph,
     Failed,
+    Abandoned,
 }
 
 /// visible, failed or removed.

@@ -27,6 +27,10 @@ pub trait Message: Serialize + DeserializeOwned + Clone + Send + Sync + 'static 
     fn chunk(&self) -> Option<Uuid> {
         None
     }
+    /// The chunk's place within its part.
+    fn ordinal(&self) -> Option<i32> {
+        None
+    }
 }
 
 /// The name of a topic and the type of its records.
@@ -166,13 +170,13 @@ message!(Section, "section", |it| part_key(&it.lineage, it.part),
     lineage -> Option<Lineage> = Some(it.lineage.clone()), part -> Option<i32> = Some(it.part));
 message!(Chunk, "chunk", |it| part_key(&it.lineage, it.part),
     lineage -> Option<Lineage> = Some(it.lineage.clone()), part -> Option<i32> = Some(it.part),
-    chunk -> Option<Uuid> = Some(it.chunk_guid));
+    chunk -> Option<Uuid> = Some(it.chunk_guid), ordinal -> Option<i32> = Some(it.ordinal));
 message!(Embedding, "embedding", |it| it.chunk.key(),
     lineage -> Option<Lineage> = it.chunk.lineage(), part -> Option<i32> = it.chunk.part(),
-    chunk -> Option<Uuid> = it.chunk.chunk());
+    chunk -> Option<Uuid> = it.chunk.chunk(), ordinal -> Option<i32> = it.chunk.ordinal());
 message!(Indexed, "indexed", |it| it.chunk.key(),
     lineage -> Option<Lineage> = it.chunk.lineage(), part -> Option<i32> = it.chunk.part(),
-    chunk -> Option<Uuid> = it.chunk.chunk());
+    chunk -> Option<Uuid> = it.chunk.chunk(), ordinal -> Option<i32> = it.chunk.ordinal());
 message!(Progress, "progress", |it| it.lineage.document_guid.to_string(),
     lineage -> Option<Lineage> = Some(it.lineage.clone()), part -> Option<i32> = it.part);
 message!(LedgerEntry, "ledger_entry", |it| it

@@ -1,1 +1,358 @@
+//! Whole-system tests drive the program as a user does; this is what they share.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use penstock::audit::Audit;
+use penstock::ingest::Report;
+use penstock::query::Answer;
+use penstock::system::Engines;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default()
+}
+
+/// The program under test: built beside this test binary by `cargo build --workspace`.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("."));
+    folder.join("penstock")
+}
+
+/// A data folder and a way to call the program on it.
+pub struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir();
+        match folder {
+            Ok(folder) => Self { folder },
+            Err(error) => fail(&format!("no temporary folder: {error}")),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// A command on this data folder, with nothing of the caller's configuration.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let program = binary();
+        assert!(
+            program.exists(),
+            "{} is missing: run `cargo build --workspace`, or `make test`",
+            program.display()
+        );
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars() {
+            if name.starts_with("PENSTOCK_") && name != "PENSTOCK_EMBED_MODEL" {
+                command.env_remove(name);
+            }
+        }
+        command.args(args).arg("--data").arg(self.data());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs to the end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        match self.command(args).output() {
+            Ok(output) => Ran::of(args, output),
+            Err(error) => fail(&format!("{args:?}: {error}")),
+        }
+    }
+
+    /// Starts and leaves running; its output is kept in files of this bench.
+    pub fn spawn(&self, args: &[&str]) -> Running {
+        let log = self.path().join("spawned.log");
+        let file = std::fs::File::create(&log);
+        let child = file.and_then(|file| {
+            let errors = file.try_clone()?;
+            self.command(args).stdout(file).stderr(errors).spawn()
+        });
+        match child {
+            Ok(child) => Running { child, log },
+            Err(error) => fail(&format!("{args:?}: {error}")),
+        }
+    }
+
+    pub fn ingest(&self, folder: &Path, more: &[&str]) -> (i32, Report) {
+        let folder = folder.display().to_string();
+        let mut args = vec!["ingest", &folder, "--source", "test", "--json"];
+        args.extend(more);
+        let ran = self.run(&args);
+        (ran.code, ran.json())
+    }
+
+    pub fn audit(&self) -> Audit {
+        self.run(&["audit", "--json"]).json()
+    }
+
+    /// Asserts that the audit finds nothing, and returns it.
+    pub fn sound(&self) -> Audit {
+        let audit = self.audit();
+        assert!(audit.is_sound(), "{audit:#?}");
+        audit
+    }
+
+    pub fn query(&self, text: &str, more: &[&str]) -> Answer {
+        let mut args = vec!["query", text, "--json"];
+        args.extend(more);
+        self.run(&args).json()
+    }
+
+    /// Both stores' visible content without ids, versions and times, sorted: equal for equal documents.
+    pub async fn stores(&self) -> Vec<String> {
+        let engines = match Engines::open(&self.data()) {
+            Ok(engines) => engines,
+            Err(failure) => fail(&failure.to_string()),
+        };
+        let mut lines = Vec::new();
+        let mut documents = std::collections::BTreeSet::new();
+        let mut after = None;
+        while let Ok(page) = engines.stores.vectors.scroll(after, 500).await {
+            let Some(last) = page.last() else { break };
+            after = Some(last.chunk_guid);
+            documents.extend(page.iter().map(|it| it.document_guid));
+        }
+        for document in documents {
+            match engines.stores.vectors.dump(document).await {
+                Ok(points) => lines.extend(points.into_iter().map(|it| canonical(it).to_string())),
+                Err(failure) => fail(&failure.to_string()),
+            }
+        }
+        match engines.stores.graph.dump().await {
+            Ok(graph) => {
+                let parsed = graph.iter().map(|line| serde_json::from_str::<Value>(line));
+                lines.extend(parsed.map(|it| canonical(it.unwrap_or_default()).to_string()));
+            }
+            Err(failure) => fail(&failure.to_string()),
+        }
+        lines.sort();
+        lines
+    }
+}
+
+/// Ids of editions and what derives from them, versions and times differ between runs.
+fn canonical(value: Value) -> Value {
+    const OF_A_RUN: [&str; 8] = [
+        "id",
+        "ids",
+        "edition",
+        "version",
+        "stamped",
+        "chunk_guid",
+        "at",
+        "settled",
+    ];
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(name, _)| !OF_A_RUN.contains(&name.as_str()))
+            .map(|(name, value)| (name, canonical(value)))
+            .collect(),
+        Value::Array(values) => values.into_iter().map(canonical).collect(),
+        // Vectors are the same to the last bit but for their text form.
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => Value::String(format!("{:.5}", float + 0.0)),
+            _ => Value::Number(number),
+        },
+        other => other,
+    }
+}
+
+/// What a finished command said.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    args: String,
+}
+
+impl Ran {
+    fn of(args: &[&str], output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            args: args.join(" "),
+        }
+    }
+
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        match serde_json::from_str(&self.stdout) {
+            Ok(value) => value,
+            Err(error) => fail(&format!(
+                "penstock {}: exit {}: {error}\nstdout: {}\nstderr: {}",
+                self.args, self.code, self.stdout, self.stderr
+            )),
+        }
+    }
+
+    /// Asserts the contract of errors: exit 1, one line on stderr that has all these words.
+    pub fn could_not_run(&self, words: &[&str]) {
+        assert_eq!(
+            self.code, 1,
+            "penstock {}: {} {}",
+            self.args, self.stdout, self.stderr
+        );
+        assert_eq!(self.stderr.trim_end().lines().count(), 1, "{}", self.stderr);
+        for word in words {
+            assert!(
+                self.stderr.contains(word),
+                "{:?} lacks {word:?}",
+                self.stderr
+            );
+        }
+    }
+}
+
+/// A process that is ended with the test.
+pub struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Ends it as an orchestrator would, and waits.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        self.child.wait().ok()?.code()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Polls for a state; the deadline is there for a broken test only.
+pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    const LIMIT: Duration = Duration::from_secs(120);
+    let start = Instant::now();
+    while !reached() {
+        assert!(
+            start.elapsed() < LIMIT,
+            "{what} did not happen in {LIMIT:?}"
+        );
+        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// Copies `from` (a folder below samples/) file by file, sidecars and ignore files included, where `keep` says so.
+pub fn copy_samples(to: &Path, keep: impl Fn(&str) -> bool) {
+    fn visit(
+        from: &Path,
+        base: &Path,
+        to: &Path,
+        keep: &dyn Fn(&str) -> bool,
+    ) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(from)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                visit(&path, base, to, keep)?;
+                continue;
+            }
+            let key = path
+                .strip_prefix(base)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
+            if keep(&key) {
+                let target = to.join(&key);
+                std::fs::create_dir_all(target.parent().unwrap_or(to))?;
+                std::fs::copy(&path, target)?;
+            }
+        }
+        Ok(())
+    }
+    let samples = root().join("samples");
+    if let Err(error) = visit(&samples, &samples, to, &keep) {
+        fail(&format!("copy samples: {error}"));
+    }
+}
+
+/// Labelled truth below samples/truth/.
+pub fn truth<T: DeserializeOwned>(name: &str) -> T {
+    let path = root().join("samples/truth").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    match serde_json::from_str(&text) {
+        Ok(value) => value,
+        Err(error) => fail(&format!("{}: {error}", path.display())),
+    }
+}
+
+/// Counts by key, for comparisons that read well when they fail.
+pub fn counted(lines: &[String]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for line in lines {
+        *counts.entry(line.as_str()).or_default() += 1;
+    }
+    counts
+}
+
+/// Asserts that two dumps are equal, and names what differs.
+pub fn assert_same(left: &[String], right: &[String]) {
+    let (left, right) = (counted(left), counted(right));
+    let shorten = |line: &&str| line.chars().take(400).collect::<String>();
+    let missing: Vec<String> = left
+        .keys()
+        .filter(|it| left.get(*it) != right.get(*it))
+        .map(shorten)
+        .take(5)
+        .collect();
+    let added: Vec<String> = right
+        .keys()
+        .filter(|it| left.get(*it) != right.get(*it))
+        .map(shorten)
+        .take(5)
+        .collect();
+    assert!(
+        missing.is_empty() && added.is_empty(),
+        "only or more often left: {missing:#?}\nonly or more often right: {added:#?}"
+    );
+}
+
+fn fail(reason: &str) -> ! {
+    // Tests end by panicking; this crate is theirs alone.
+    std::panic::panic_any(reason.to_owned())
+}

@@ -1,1 +1,17 @@
+//! Which stage reads and writes what, configuration, and the command line.
 
+pub mod audit;
+pub mod bench;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod counted;
+pub mod describe;
+pub mod heartbeat;
+pub mod ingest;
+pub mod pipeline;
+pub mod query;
+pub mod serve;
+pub mod session;
+pub mod status;
+pub mod system;

@@ -1,1 +1,48 @@
-fn main() {}
+//! `penstock`: one binary for every stage and every tool.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use penstock::cli::Cli;
+use penstock::commands;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a wrong command line could not run.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    init_logs();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return could_not_run(&format!("threads cannot be started: {error}")),
+    };
+    let outcome = runtime.block_on(commands::execute(cli));
+    // Threads that still parse or commit are not waited for: what they do is abandoned and replayed.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(reason) => could_not_run(&reason),
+    }
+}
+
+fn could_not_run(reason: &str) -> ExitCode {
+    eprintln!("penstock: {}", reason.replace('\n', "; "));
+    ExitCode::from(1)
+}
+
+/// Logs go to stderr; `PENSTOCK_LOG` sets levels (such as `debug` or `penstock_runtime=debug,warn`).
+fn init_logs() {
+    use tracing_subscriber::EnvFilter;
+    let filter = std::env::var("PENSTOCK_LOG")
+        .ok()
+        .and_then(|levels| EnvFilter::try_new(levels).ok())
+        .unwrap_or_else(|| EnvFilter::new("off,penstock=warn,penstock_runtime=warn,penstock_stages=warn,penstock_adapters=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

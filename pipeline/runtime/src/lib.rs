@@ -1,15 +1,46 @@
 //! Records flow, fail, wait and commit here. Tokio only: no Kafka, no stores.
+//!
+//! [`run`] is the loop. Around it: [`Offsets`] (what is open), [`Window`] (what becomes a batch), [`Throttle`],
+//! [`Retry`] and [`Breaker`] (when to try, and try again), [`Floods`] and [`DeadLetters`] (what is given up).
 
+mod breaker;
+pub mod bus;
+mod consumer;
+mod dead_letters;
 mod failure;
+mod flood;
+mod gauges;
+mod hear;
+mod judge;
+pub mod lineage;
+mod offsets;
+mod pauses;
+pub mod policy;
+mod progress;
 mod record;
+mod retry;
+mod run;
 mod stage;
 mod stop;
+mod throttle;
+mod window;
+mod work;
 
+pub use breaker::{Admit, Breaker};
+pub use dead_letters::{Cause, DeadLetters, Original, REDRIVES};
 pub use failure::Failure;
+pub use flood::{Flood, Floods};
+pub use gauges::{Gauge, Gauges, Summary};
+pub use offsets::{Offsets, Ticket};
+pub use policy::{Cap, Order, Policy, Reporting, ThrottlePolicy, WindowPolicy};
 pub use record::{
     Assignment, Event, Headers, Outgoing, Partition, Position, Record, RevokeAck, Sink, Source,
 };
+pub use retry::Retry;
+pub use run::{Wiring, run};
 pub use stage::{
     Batch, BatchStage, Each, Emit, Input, Note, Nothing, Nowhere, Route, Stage, Verdict,
 };
 pub use stop::Stop;
+pub use throttle::Throttle;
+pub use window::Window;

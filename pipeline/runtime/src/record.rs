@@ -1,5 +1,6 @@
 //! Ports to the log.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +17,12 @@ pub type Headers = Vec<(String, Bytes)>;
 pub struct Partition {
     pub topic: Arc<str>,
     pub number: i32,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} partition {}", self.topic, self.number)
+    }
 }
 
 /// A place in a partition; for a commit, the next offset to read.
@@ -74,6 +81,7 @@ impl RevokeAck {
 #[derive(Debug)]
 pub enum Event {
     Record(Record),
+    /// Partitions given in addition to those held. One that is held already starts anew.
     Assigned(Vec<Assignment>),
     /// Partitions taken away. Commits for them are possible until the ack, never after.
     Revoked(Vec<Partition>, RevokeAck),

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use penstock_schemas::{Codec, CodecError, Lineage, Message, Opened, Topic};
 use uuid::Uuid;
 
+use crate::lineage::Origin;
 use crate::{Failure, Headers, Outgoing};
 
 /// A decoded record as a stage sees it.
@@ -93,6 +94,10 @@ pub type Verdict<O> = Result<Emit<O>, Failure>;
 pub trait Stage: Send + Sync + 'static {
     type In: Message;
     type Out: Send + Sync + 'static;
+    /// Under which lineage the input is reported, where it carries none itself (a `Document`).
+    fn lineage(&self, input: &Self::In) -> Option<Lineage> {
+        input.lineage()
+    }
     async fn process(&self, input: &Input<Self::In>) -> Verdict<Self::Out>;
 }
 
@@ -100,7 +105,7 @@ pub trait Stage: Send + Sync + 'static {
 pub trait Route<O>: Send + Sync + 'static {
     /// Topics that outputs may go to.
     fn topics(&self) -> Vec<&'static str>;
-    /// The record to produce, without headers. An error is our bug: type and schema disagree.
+    /// The record to produce, with its lineage as headers. An error is our bug: type and schema disagree.
     fn encode(&self, codec: &Codec, output: &O) -> Result<Outgoing, CodecError>;
 }
 
@@ -114,7 +119,7 @@ impl<T: Message> Route<T> for Topic<T> {
             topic: self.name().into(),
             key: Some(output.key().into()),
             value: Some(codec.encode(output)?),
-            headers: Vec::new(),
+            headers: Origin::of(output).headers(),
         })
     }
 }
@@ -150,6 +155,10 @@ pub trait BatchStage: Send + Sync + 'static {
     fn cost(&self, _input: &Self::In) -> u64 {
         1
     }
+    /// Under which lineage the input is reported, where it carries none itself (a `Document`).
+    fn lineage(&self, input: &Self::In) -> Option<Lineage> {
+        input.lineage()
+    }
     /// A verdict per input, in order.
     async fn process(&self, batch: &Batch<Self::In>) -> Result<Vec<Verdict<Self::Out>>, Failure>;
     /// Partitions (of the input topic) now served, in full; called before a record of a new one is processed.
@@ -169,6 +178,10 @@ pub struct Each<S>(pub S);
 impl<S: Stage> BatchStage for Each<S> {
     type In = S::In;
     type Out = S::Out;
+
+    fn lineage(&self, input: &Self::In) -> Option<Lineage> {
+        self.0.lineage(input)
+    }
 
     async fn process(&self, batch: &Batch<Self::In>) -> Result<Vec<Verdict<Self::Out>>, Failure> {
         let mut verdicts = Vec::with_capacity(batch.len());

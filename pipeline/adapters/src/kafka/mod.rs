@@ -1,1 +1,23 @@
-//! To come.
+//! The log: consumers, the producer, topics, and reading a topic from end to end. The same code serves a real cluster
+//! and the embedded broker.
+
+mod admin;
+mod classify;
+mod config;
+mod convert;
+mod ledger;
+mod read;
+mod sink;
+mod source;
+mod tail;
+#[cfg(all(test, feature = "embedded"))]
+mod tests;
+
+pub use admin::{Admin, Lag, lags};
+pub use classify::classify;
+pub use config::KafkaConfig;
+pub use ledger::LedgerReader;
+pub use read::{Entry, fold_topic, read_topic};
+pub use sink::KafkaSink;
+pub use source::KafkaSource;
+pub use tail::Tail;

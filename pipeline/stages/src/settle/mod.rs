@@ -1,5 +1,319 @@
 //! Knows when a document is finished in both stores, and makes it visible.
+//!
+//! Progress is folded into one ledger entry per document, in memory, and written to the compacted ledger before the
+//! position closes. What follows from it (the flip, sweeping, removal) is done by the tick, one recorded step at a
+//! time; every step is idempotent, so a crash resumes it.
 
+mod collect;
+mod document;
+mod edition;
+mod manifest;
 mod port;
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use penstock_runtime::{Batch, BatchStage, Emit, Failure, Note, Outgoing, Route, Verdict};
+use penstock_schemas::{
+    Codec, CodecError, Completed, LedgerEntry, Message, Progress, Topic, now_ms, topics,
+};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+pub use collect::collect_blobs;
+pub use manifest::{Manifest, manifest_key};
 pub use port::LedgerLog;
+
+use crate::blobs::Blobs;
+use crate::embed::VectorCache;
+use crate::index::VectorStore;
+use crate::link::GraphStore;
+use document::{Document, Work};
+
+/// What settle writes.
+#[derive(Debug, Clone)]
+pub enum Settled {
+    Entry(Box<LedgerEntry>),
+    Completed(Box<Completed>),
+}
+
+/// Entries to the ledger, completions to their topic.
+#[derive(Clone, Copy)]
+pub struct SettledRoute {
+    pub ledger: Topic<LedgerEntry>,
+    pub completed: Topic<Completed>,
+}
+
+impl Default for SettledRoute {
+    fn default() -> Self {
+        Self {
+            ledger: topics::LEDGER,
+            completed: topics::COMPLETED,
+        }
+    }
+}
+
+impl Route<Settled> for SettledRoute {
+    fn topics(&self) -> Vec<&'static str> {
+        vec![self.ledger.name(), self.completed.name()]
+    }
+
+    fn encode(&self, codec: &Codec, output: &Settled) -> Result<Outgoing, CodecError> {
+        match output {
+            Settled::Entry(entry) => self.ledger.encode(codec, entry.as_ref()),
+            Settled::Completed(completed) => self.completed.encode(codec, completed.as_ref()),
+        }
+    }
+}
+
+/// Whether a document with dead letters is shown with its gaps named, or its older edition stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Partial {
+    #[default]
+    Hide,
+    Show,
+}
+
+#[derive(Debug, Clone)]
+pub struct SettleConfig {
+    /// Editions without progress for so long are swept.
+    pub abandon_after: Duration,
+    pub partial: Partial,
+    /// Blobs that nothing in the ledger names are removed once they are this old: longer than any record that names
+    /// them is kept.
+    pub blob_grace: Duration,
+}
+
+impl Default for SettleConfig {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            abandon_after: 7 * DAY,
+            partial: Partial::Hide,
+            blob_grace: (40 + 7) * DAY,
+        }
+    }
+}
+
+/// The stores a document must be finished in, and what goes with it.
+#[derive(Clone)]
+pub struct Stores {
+    pub vectors: Arc<dyn VectorStore>,
+    pub graph: Arc<dyn GraphStore>,
+    pub blobs: Arc<dyn Blobs>,
+    pub cache: Arc<dyn VectorCache>,
+}
+
+/// The stage.
+pub struct Settle {
+    stores: Stores,
+    ledger: Arc<dyn LedgerLog>,
+    config: SettleConfig,
+    codec: Codec,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    partitions: HashMap<i32, HashMap<Uuid, Slot>>,
+    /// Documents with a step to do.
+    pending: HashSet<(i32, Uuid)>,
+    /// When documents were last looked through for abandoned editions, milliseconds since the epoch.
+    looked_at: i64,
+}
+
+/// A document nothing is going on with costs only its encoded entry.
+enum Slot {
+    AtRest(Bytes),
+    Active(Box<Document>),
+}
+
+impl Settle {
+    pub fn new(stores: Stores, ledger: Arc<dyn LedgerLog>, config: SettleConfig) -> Self {
+        Self {
+            stores,
+            ledger,
+            config,
+            codec: Codec::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    fn wake<'a>(
+        &self,
+        slots: &'a mut HashMap<Uuid, Slot>,
+        progress: &Progress,
+    ) -> Result<&'a mut Document, Failure> {
+        let id = progress.lineage.document_guid;
+        let slot = slots
+            .entry(id)
+            .or_insert_with(|| Slot::Active(Box::new(Document::new(id, &progress.lineage.group))));
+        if let Slot::AtRest(bytes) = slot {
+            let entry = self.codec.decode::<LedgerEntry>(bytes).map_err(own_bug)?;
+            *slot = Slot::Active(Box::new(entry.into()));
+        }
+        match slot {
+            Slot::Active(document) => Ok(document),
+            Slot::AtRest(_) => Err(Failure::fatal("a document at rest was not woken")),
+        }
+    }
+
+    fn slot_of(&self, document: Document) -> Result<Slot, Failure> {
+        if document.is_at_rest() {
+            let bytes = self.codec.encode(&document.entry()).map_err(own_bug)?;
+            return Ok(Slot::AtRest(bytes));
+        }
+        Ok(Slot::Active(Box::new(document)))
+    }
+
+    /// One step for every document that has one to do.
+    async fn advance(&self, state: &mut State) -> Result<Vec<Emit<Settled>>, Failure> {
+        let mut emits = Vec::new();
+        let pending: Vec<(i32, Uuid)> = state.pending.iter().copied().collect();
+        for (partition, id) in pending {
+            let Some(Slot::Active(document)) = state
+                .partitions
+                .get_mut(&partition)
+                .and_then(|slots| slots.get_mut(&id))
+            else {
+                state.pending.remove(&(partition, id));
+                continue;
+            };
+            let completed = document.step(&self.stores).await?;
+            let mut outputs = vec![Settled::Entry(Box::new(document.entry()))];
+            outputs.extend(completed.map(|it| Settled::Completed(Box::new(it))));
+            emits.push(Emit {
+                outputs,
+                note: Note::Silent,
+            });
+            if document.work() == Work::None {
+                state.pending.remove(&(partition, id));
+                self.put_to_rest(state, partition, id)?;
+            }
+        }
+        Ok(emits)
+    }
+
+    fn put_to_rest(&self, state: &mut State, partition: i32, id: Uuid) -> Result<(), Failure> {
+        let Some(slots) = state.partitions.get_mut(&partition) else {
+            return Ok(());
+        };
+        if let Some(Slot::Active(document)) = slots.remove(&id) {
+            slots.insert(id, self.slot_of(*document)?);
+        }
+        Ok(())
+    }
+
+    /// Finds editions nobody works on any more; looks once a minute.
+    fn find_abandoned(&self, state: &mut State) -> Vec<Emit<Settled>> {
+        const EVERY_MS: i64 = 60_000;
+        let now = now_ms();
+        if now - state.looked_at < EVERY_MS {
+            return Vec::new();
+        }
+        state.looked_at = now;
+        let limit = self.config.abandon_after.as_millis() as i64;
+        let mut emits = Vec::new();
+        for (partition, slots) in &mut state.partitions {
+            for (id, slot) in slots {
+                let Slot::Active(document) = slot else {
+                    continue;
+                };
+                if let Some(completed) = document.abandon_older_than(now - limit) {
+                    state.pending.insert((*partition, *id));
+                    emits.push(Emit {
+                        outputs: vec![
+                            Settled::Entry(Box::new(document.entry())),
+                            Settled::Completed(Box::new(completed)),
+                        ],
+                        note: Note::Silent,
+                    });
+                }
+            }
+        }
+        emits
+    }
+}
+
+#[async_trait]
+impl BatchStage for Settle {
+    type In = Progress;
+    type Out = Settled;
+
+    async fn process(&self, batch: &Batch<Progress>) -> Result<Vec<Verdict<Settled>>, Failure> {
+        let mut state = self.state.lock().await;
+        let mut verdicts = Vec::with_capacity(batch.len());
+        // The entry is written once per document, with the last of its inputs: the batch closes as one.
+        let last: HashMap<Uuid, usize> = batch
+            .iter()
+            .enumerate()
+            .map(|(index, input)| (input.record.lineage.document_guid, index))
+            .collect();
+        let mut completions: HashMap<Uuid, Completed> = HashMap::new();
+        for (index, input) in batch.iter().enumerate() {
+            let id = input.record.lineage.document_guid;
+            let slots = state.partitions.entry(input.partition).or_default();
+            let document = self.wake(slots, &input.record)?;
+            document.fold(&input.record, self.config.partial);
+            let mut outputs = Vec::new();
+            if let Some(completed) = document.take_failure() {
+                completions.insert(id, completed);
+            }
+            if last.get(&id) == Some(&index) {
+                outputs.push(Settled::Entry(Box::new(document.entry())));
+                outputs.extend(
+                    completions
+                        .remove(&id)
+                        .map(|it| Settled::Completed(Box::new(it))),
+                );
+                if document.work() == Work::None {
+                    self.put_to_rest(&mut state, input.partition, id)?;
+                } else {
+                    state.pending.insert((input.partition, id));
+                }
+            }
+            verdicts.push(Ok(Emit {
+                outputs,
+                note: Note::Silent,
+            }));
+        }
+        Ok(verdicts)
+    }
+
+    async fn assigned(&self, partitions: &[i32]) -> Result<(), Failure> {
+        let mut state = self.state.lock().await;
+        let kept: HashSet<i32> = partitions.iter().copied().collect();
+        state.partitions.retain(|number, _| kept.contains(number));
+        state.pending.retain(|(number, _)| kept.contains(number));
+        for number in partitions {
+            if state.partitions.contains_key(number) {
+                continue;
+            }
+            let mut slots = HashMap::new();
+            for entry in self.ledger.restore(*number).await? {
+                let id = entry.document_guid;
+                let document = Document::from(entry);
+                if document.work() != Work::None {
+                    state.pending.insert((*number, id));
+                }
+                slots.insert(id, self.slot_of(document)?);
+            }
+            state.partitions.insert(*number, slots);
+        }
+        Ok(())
+    }
+
+    async fn tick(&self) -> Result<Vec<Emit<Settled>>, Failure> {
+        let mut state = self.state.lock().await;
+        let mut emits = self.find_abandoned(&mut state);
+        emits.extend(self.advance(&mut state).await?);
+        Ok(emits)
+    }
+}
+
+fn own_bug(error: CodecError) -> Failure {
+    Failure::fatal(format!("{} cannot be encoded: {error}", LedgerEntry::NAME))
+}

@@ -1,1 +1,5 @@
-//! shard
+//! Parsed text to chunks that fit the embedding model.
+
+mod tokens;
+
+pub use tokens::Tokens;

@@ -1,1 +1,388 @@
-//! To come.
+//! The Qdrant engine inside the process: one shard in one folder, for one machine.
+//!
+//! The engine keeps no promise about a write until it is flushed, and does not replay its log: so one thread owns all
+//! writing, applies what is waiting, flushes once, and only then answers. Reads run beside it on blocking threads.
+
+mod classify;
+mod config;
+mod engine;
+mod fields;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use penstock_runtime::Failure;
+use penstock_stages::index::{
+    BM25, CollectionSpec, DENSE, Hit, Point, PointRef, Search, Sparse, VectorStore, fuse,
+};
+use qdrant_edge::{
+    CountRequest, EdgeShard, Filter, NamedQuery, OperationResult, PointId, QueryEnum, Record,
+    ScrollRequest, SearchRequest, SparseVector, VectorInternal, WithPayloadInterface, WithVector,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use self::engine::Engine;
+use self::fields::{filter, one_of, only, point_id, visible};
+use self::writer::Writer;
+
+/// Ranks looked at in each of the two searches, as a multiple of the hits asked for and at least.
+const DEPTH: (usize, usize) = (4, 50);
+
+/// Points read at once where all of a document are.
+const PAGE: usize = 512;
+
+/// A collection of chunks in a folder that this process owns.
+pub struct QdrantEdge {
+    engine: Arc<Engine>,
+    writer: Writer,
+    dimension: usize,
+}
+
+impl QdrantEdge {
+    /// Opens the collection in `dir`, made if missing. Refuses one whose vectors differ from `spec`, and a `spec` that
+    /// differs from the model. Blocks: files are read and repaired.
+    pub fn open(
+        dir: &Path,
+        spec: &CollectionSpec,
+        model_dimension: usize,
+    ) -> Result<Self, Failure> {
+        spec.check_dimension("in use", model_dimension)?;
+        let engine = Arc::new(Engine::open(dir, spec)?);
+        let writer = Writer::start(Arc::clone(&engine))?;
+        Ok(Self {
+            engine,
+            writer,
+            dimension: model_dimension,
+        })
+    }
+
+    /// Builds the graph over large segments and frees what was deleted, if there is something to do. Runs by itself when
+    /// nothing was written for a while; searches go on meanwhile, writes wait.
+    pub async fn optimise(&self) -> Result<bool, Failure> {
+        self.writer.optimise().await
+    }
+
+    /// Runs `work` on a blocking thread.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&EdgeShard) -> OperationResult<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let engine = Arc::clone(&self.engine);
+        tokio::task::spawn_blocking(move || engine.read(work))
+            .await
+            .map_err(|error| Failure::fatal(format!("vector store: a read was lost: {error}")))?
+    }
+}
+
+#[async_trait]
+impl VectorStore for QdrantEdge {
+    async fn insert(&self, points: Vec<Point>) -> Result<(), Failure> {
+        for point in &points {
+            self.check_length(
+                &format!("vector of chunk {}", point.chunk.chunk_guid),
+                &point.dense,
+            )?;
+        }
+        if points.is_empty() {
+            return Ok(());
+        }
+        self.writer.write(fields::insert(points)?).await
+    }
+
+    async fn retain_chunks(
+        &self,
+        document: Uuid,
+        edition: Uuid,
+        chunks: &[Uuid],
+    ) -> Result<(), Failure> {
+        let mut filter = filter([
+            one_of("document_guid", [document]),
+            one_of("edition", [edition]),
+        ]);
+        filter.must_not = Some(vec![fields::has_id(chunks)]);
+        self.writer.write(fields::delete(filter)).await
+    }
+
+    async fn show(&self, document: Uuid, edition: Uuid) -> Result<(), Failure> {
+        // Only those not yet visible, so that doing it again writes nothing.
+        let filter = filter([
+            one_of("document_guid", [document]),
+            one_of("edition", [edition]),
+            visible(false),
+        ]);
+        self.writer.write(fields::show(filter)).await
+    }
+
+    async fn retain_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
+        let mut filter = filter([one_of("document_guid", [document])]);
+        if !editions.is_empty() {
+            filter.must_not = Some(vec![one_of("edition", editions.iter().copied())]);
+        }
+        self.writer.write(fields::delete(filter)).await
+    }
+
+    async fn search(&self, search: &Search) -> Result<Vec<Hit>, Failure> {
+        if !search.dense.is_empty() {
+            self.check_length("the query's vector", &search.dense)?;
+        }
+        if search.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut conditions = vec![visible(true), one_of("group_guid", [&search.group])];
+        if let Some(source) = &search.source {
+            conditions.push(one_of("source_guid", [source]));
+        }
+        if let Some(language) = &search.language {
+            conditions.push(one_of("language", [language]));
+        }
+        let (dense, bm25, limit) = (search.dense.clone(), search.bm25.clone(), search.limit);
+        let found = self
+            .read(move |shard| find(shard, dense, bm25, limit, conditions))
+            .await?;
+        Ok(found
+            .iter()
+            .filter_map(|(record, score)| fields::hit(record, *score))
+            .collect())
+    }
+
+    async fn scroll(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<PointRef>, Failure> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let with_payload = only(["document_guid", "edition", "visible"]);
+        let records = self
+            .read(move |shard| {
+                // The engine's offset is inclusive.
+                let wanted = limit.saturating_add(usize::from(after.is_some()));
+                let (records, _) = shard.scroll(ScrollRequest {
+                    offset: after.map(point_id),
+                    limit: Some(wanted),
+                    filter: None,
+                    with_payload: Some(with_payload),
+                    with_vector: WithVector::Bool(false),
+                    order_by: None,
+                })?;
+                Ok(records)
+            })
+            .await?;
+        Ok(records
+            .iter()
+            .filter_map(fields::point_ref)
+            .filter(|point| Some(point.chunk_guid) != after)
+            .take(limit)
+            .collect())
+    }
+
+    async fn dump(&self, document: Uuid) -> Result<Vec<Value>, Failure> {
+        let filter = filter([one_of("document_guid", [document]), visible(true)]);
+        let records = self
+            .read(move |shard| {
+                all(
+                    shard,
+                    &filter,
+                    true.into(),
+                    WithVector::Selector(vec![DENSE.to_owned()]),
+                )
+            })
+            .await?;
+        let mut points: Vec<((i64, i64, String), Value)> = records
+            .into_iter()
+            .map(|record| {
+                let id = record.id.to_string();
+                let dense = fields::dense(&record);
+                let payload = Value::Object(record.payload.unwrap_or_default().0);
+                let number = |field: &str| payload[field].as_i64().unwrap_or_default();
+                let order = (number("part"), number("chunk_index"), id.clone());
+                (
+                    order,
+                    json!({"chunk_guid": id, "payload": payload, "dense": dense}),
+                )
+            })
+            .collect();
+        points.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(points.into_iter().map(|(_, point)| point).collect())
+    }
+
+    async fn count(&self) -> Result<u64, Failure> {
+        let count = self
+            .read(|shard| {
+                shard.count(CountRequest {
+                    filter: None,
+                    exact: true,
+                })
+            })
+            .await?;
+        Ok(count as u64)
+    }
+
+    async fn health(&self) -> Result<String, Failure> {
+        let dir = self.engine.dir().display().to_string();
+        self.engine.check_space(0)?;
+        let info = self.read(|shard| Ok(shard.info())).await?;
+        Ok(format!(
+            "{} points in {} segments, {} vectors in a graph, in {dir}",
+            info.points_count, info.segments_count, info.indexed_vectors_count
+        ))
+    }
+}
+
+impl QdrantEdge {
+    fn check_length(&self, what: &str, vector: &[f32]) -> Result<(), Failure> {
+        if vector.len() == self.dimension {
+            return Ok(());
+        }
+        Err(Failure::fatal(format!(
+            "{what} has {} numbers, the collection holds vectors of {}: use the model the collection was built with",
+            vector.len(),
+            self.dimension
+        )))
+    }
+}
+
+/// The best `limit` points under `conditions`, of each document only its newest visible edition.
+fn find(
+    shard: &EdgeShard,
+    dense: Vec<f32>,
+    bm25: Sparse,
+    limit: usize,
+    conditions: Vec<qdrant_edge::Condition>,
+) -> OperationResult<Vec<(Record, f32)>> {
+    let depth = limit.saturating_mul(DEPTH.0).max(DEPTH.1);
+    let mut queries = Vec::new();
+    if !dense.is_empty() {
+        queries.push(NamedQuery::new(VectorInternal::Dense(dense), DENSE));
+    }
+    if !bm25.indices.is_empty() {
+        let sparse = SparseVector {
+            indices: bm25.indices,
+            values: bm25.values,
+        };
+        queries.push(NamedQuery::new(VectorInternal::Sparse(sparse), BM25));
+    }
+    // Each round leaves out at least one more edition that is no longer the newest, so this ends.
+    let mut older: BTreeSet<Uuid> = BTreeSet::new();
+    loop {
+        let mut filter = filter(conditions.clone());
+        if !older.is_empty() {
+            filter.must_not = Some(vec![one_of("edition", older.iter().copied())]);
+        }
+        let mut rankings = Vec::with_capacity(queries.len());
+        for query in &queries {
+            let found = shard.search(SearchRequest {
+                query: QueryEnum::Nearest(query.clone()),
+                filter: Some(filter.clone()),
+                params: None,
+                limit: depth,
+                offset: 0,
+                with_payload: None,
+                with_vector: None,
+                score_threshold: None,
+            })?;
+            rankings.push(ranking(found));
+        }
+        let fused = fuse(&rankings);
+        let ids: Vec<PointId> = fused.iter().map(|(id, _)| *id).collect();
+        let records = shard.retrieve(&ids, Some(true.into()), Some(WithVector::Bool(false)))?;
+        let superseded = superseded(shard, &records)?;
+        if superseded.is_empty() {
+            let mut records: BTreeMap<PointId, Record> = records
+                .into_iter()
+                .map(|record| (record.id, record))
+                .collect();
+            return Ok(fused
+                .into_iter()
+                .filter_map(|(id, score)| Some((records.remove(&id)?, score)))
+                .take(limit)
+                .collect());
+        }
+        older.extend(superseded);
+    }
+}
+
+/// Ids, best first; equal scores by id, whatever order the engine gave them.
+fn ranking(mut found: Vec<qdrant_edge::ScoredPoint>) -> Vec<PointId> {
+    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
+    found.into_iter().map(|point| point.id).collect()
+}
+
+/// Editions among the records that are not their document's newest visible one, whether or not a point of the newest is
+/// among the records too.
+fn superseded(shard: &EdgeShard, records: &[Record]) -> OperationResult<BTreeSet<Uuid>> {
+    let mut editions: BTreeMap<Uuid, BTreeSet<(Uuid, Uuid)>> = BTreeMap::new();
+    let mut add = |records: &[Record]| {
+        for (document, version, edition) in records.iter().filter_map(fields::edition) {
+            editions
+                .entry(document)
+                .or_default()
+                .insert((version, edition));
+        }
+        let documents: Vec<Uuid> = editions.keys().copied().collect();
+        let known: Vec<Uuid> = editions.values().flatten().map(|(_, e)| *e).collect();
+        (documents, known)
+    };
+    let (documents, mut known) = add(records);
+    let found: BTreeSet<Uuid> = known.iter().copied().collect();
+    if documents.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let with_payload = only(["document_guid", "version", "edition"]);
+    // Each round learns of at least one more edition, so this ends; most often at once, with nothing found.
+    loop {
+        let mut filter = filter([
+            visible(true),
+            one_of("document_guid", documents.iter().copied()),
+        ]);
+        filter.must_not = Some(vec![one_of("edition", known.iter().copied())]);
+        let (others, _) = shard.scroll(ScrollRequest {
+            offset: None,
+            limit: Some(PAGE),
+            filter: Some(filter),
+            with_payload: Some(with_payload.clone()),
+            with_vector: WithVector::Bool(false),
+            order_by: None,
+        })?;
+        let before = known.len();
+        known = add(&others).1;
+        if known.len() == before {
+            break;
+        }
+    }
+    Ok(editions
+        .into_values()
+        .flat_map(|editions| editions.into_iter().rev().skip(1))
+        .map(|(_, edition)| edition)
+        .filter(|edition| found.contains(edition))
+        .collect())
+}
+
+/// Every point that matches.
+fn all(
+    shard: &EdgeShard,
+    filter: &Filter,
+    with_payload: WithPayloadInterface,
+    with_vector: WithVector,
+) -> OperationResult<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut offset = None;
+    loop {
+        let (page, next) = shard.scroll(ScrollRequest {
+            offset,
+            limit: Some(PAGE),
+            filter: Some(filter.clone()),
+            with_payload: Some(with_payload.clone()),
+            with_vector: with_vector.clone(),
+            order_by: None,
+        })?;
+        records.extend(page);
+        match next {
+            Some(next) => offset = Some(next),
+            None => return Ok(records),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+# make demo   set up, build, ingest samples/ and ask three questions
+# make test   set up and run every test
+# make check  format, lints, docs, licences: the fast things
+# make bench  speed, side by side with peers
+# make build · make model · make clean-data
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/penstock
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+BIN = $(CARGO_TARGET_DIR)/debug/penstock
+# One selection of packages for every command, so that nothing is built twice with other features.
+ALL = --workspace --locked
+DATA ?= penstock-data
+
+.PHONY: demo test check bench build model setup clean-data
+
+setup:
+	@scripts/setup.sh
+
+model: setup
+	@scripts/fetch-model.sh
+
+build: setup
+	cargo build $(ALL)
+
+demo: build model
+	@samples/demo.sh "$(BIN)" "$(DATA)"
+
+test: build model
+	@scripts/setup.sh python
+	cargo test $(ALL)
+
+check: setup
+	cargo fmt --all --check
+	cargo clippy $(ALL) --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc $(ALL) --no-deps
+	@scripts/setup.sh deny
+	PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --offline --all-features check licenses bans sources
+
+bench: build model
+	@$(BIN) bench parse samples
+	@$(BIN) bench embed
+	@$(BIN) bench ingest samples
+
+clean-data:
+	rm -rf "$(DATA)"

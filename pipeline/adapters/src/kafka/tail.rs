@@ -1,0 +1,83 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock_runtime::{Failure, Record};
+use rdkafka::consumer::BaseConsumer;
+use tokio::sync::mpsc;
+
+use super::admin::{blocking, numbers, reader};
+use super::config::KafkaConfig;
+use super::read::{assign, watermarks};
+use super::{classify, convert};
+
+const POLL: Duration = Duration::from_millis(50);
+const CHANNEL: usize = 256;
+
+/// What is written to a topic from now on.
+pub struct Tail {
+    topic: String,
+    records: mpsc::Receiver<Result<Record, Failure>>,
+}
+
+impl Tail {
+    /// Takes the ends of all partitions before it returns: whatever is produced later is heard.
+    pub async fn start(config: &KafkaConfig, topic: &str) -> Result<Self, Failure> {
+        let (config, name) = (config.clone(), topic.to_owned());
+        let consumer = blocking("follow a topic", move || {
+            let consumer = reader(&config, "penstock.tail")?;
+            let mut ends = BTreeMap::new();
+            for number in numbers(&consumer, &name)? {
+                ends.insert(number, watermarks(&consumer, &name, number)?.1);
+            }
+            assign(&consumer, &name, &ends)?;
+            Ok(consumer)
+        })
+        .await?;
+        let (sender, records) = mpsc::channel(CHANNEL);
+        let name: Arc<str> = topic.into();
+        std::thread::Builder::new()
+            .name(format!("tail {topic}"))
+            .spawn(move || follow(&consumer, &name, &sender))
+            .map_err(|error| {
+                Failure::fatal(format!("follow {topic}: start its thread: {error}"))
+            })?;
+        Ok(Self {
+            topic: topic.to_owned(),
+            records,
+        })
+    }
+
+    /// The next record, of any partition. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Record, Failure> {
+        match self.records.recv().await {
+            Some(record) => record,
+            None => Err(Failure::fatal(format!(
+                "following {} has ended",
+                self.topic
+            ))),
+        }
+    }
+}
+
+/// Until nobody listens any more. It has no group to keep alive, so it may wait for room.
+fn follow(
+    consumer: &BaseConsumer,
+    topic: &Arc<str>,
+    records: &mpsc::Sender<Result<Record, Failure>>,
+) {
+    while !records.is_closed() {
+        let item = match consumer.poll(POLL) {
+            None | Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => continue,
+            Some(Ok(message)) => Ok(convert::record(&message, topic)),
+            Some(Err(error)) => match classify(&error, &format!("follow {topic}")) {
+                // librdkafka goes on trying.
+                Failure::Transient { .. } => continue,
+                failure => Err(failure),
+            },
+        };
+        if records.blocking_send(item).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,646 @@
+//! Against the embedded broker: each test has its own, on its own folder and port.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use penstock_runtime::{
+    Assignment, Event, Failure, Outgoing, Partition, Position, Record, Sink, Source,
+};
+use penstock_schemas::TopicSpec;
+
+use super::*;
+use crate::embedded::broker::Broker;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct World {
+    broker: Option<Broker>,
+    dir: tempfile::TempDir,
+    config: KafkaConfig,
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = Broker::start(dir.path()).await.unwrap();
+        let config = KafkaConfig::embedded(broker.address());
+        Self {
+            broker: Some(broker),
+            dir,
+            config,
+        }
+    }
+
+    async fn restart(&mut self) {
+        if let Some(broker) = self.broker.take() {
+            broker.stop().await;
+        }
+        let broker = Broker::start(self.dir.path()).await.unwrap();
+        self.config.brokers = broker.address();
+        self.broker = Some(broker);
+    }
+
+    async fn topic(&self, name: &str, partitions: i32) {
+        let admin = Admin::new(&self.config).unwrap();
+        admin
+            .ensure_topics(&[spec(name)], partitions, 1)
+            .await
+            .unwrap();
+    }
+
+    async fn produce(&self, topic: &str, values: impl IntoIterator<Item = String>) {
+        let records = values
+            .into_iter()
+            .map(|value| outgoing(topic, &value))
+            .collect();
+        KafkaSink::new(&self.config)
+            .unwrap()
+            .produce(records)
+            .await
+            .unwrap();
+    }
+
+    fn source(&self, group: &str, topic: &str) -> KafkaSource {
+        KafkaSource::open(&self.config, group, &[topic]).unwrap()
+    }
+
+    async fn values(&self, topic: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        fold_topic(&self.config, topic, None, |record| {
+            all.push(value(&record));
+            Ok(())
+        })
+        .await
+        .unwrap();
+        all
+    }
+}
+
+fn spec(name: &str) -> TopicSpec {
+    TopicSpec {
+        name: name.to_owned(),
+        compacted: false,
+        retention_hours: Some(1),
+        co_partitioned: false,
+        intermediate: false,
+    }
+}
+
+fn outgoing(topic: &str, value: &str) -> Outgoing {
+    Outgoing {
+        topic: topic.into(),
+        key: Some(Bytes::from(format!("key of {value}"))),
+        value: Some(Bytes::from(value.to_owned())),
+        headers: Vec::new(),
+    }
+}
+
+fn value(record: &Record) -> String {
+    String::from_utf8(record.value.clone().unwrap_or_default().to_vec()).unwrap()
+}
+
+fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| format!("{number}")).collect()
+}
+
+async fn next(source: &mut KafkaSource) -> Event {
+    tokio::time::timeout(LIMIT, source.next())
+        .await
+        .expect("no event in time")
+        .unwrap()
+}
+
+async fn assigned(source: &mut KafkaSource) -> Vec<Assignment> {
+    match next(source).await {
+        Event::Assigned(assignments) => assignments,
+        other => panic!("expected an assignment, got {other:?}"),
+    }
+}
+
+/// The next records, however many rebalances come between.
+async fn records(source: &mut KafkaSource, count: usize) -> Vec<Record> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        match next(source).await {
+            Event::Record(record) => all.push(record),
+            Event::Assigned(_) => {}
+            Event::Revoked(_, ack) => ack.done(),
+            Event::End => panic!("unexpected end"),
+        }
+    }
+    all
+}
+
+/// The highest position of each partition.
+fn positions(records: &[Record]) -> Vec<Position> {
+    let mut highest: HashMap<Partition, i64> = HashMap::new();
+    for record in records {
+        let offset = highest.entry(record.partition.clone()).or_default();
+        *offset = (*offset).max(record.offset + 1);
+    }
+    highest
+        .into_iter()
+        .map(|(partition, offset)| Position { partition, offset })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_come_back_as_they_were_sent() {
+    let world = World::new().await;
+    world.topic("t", 1).await;
+    let sink = KafkaSink::new(&world.config).unwrap();
+    let large = Bytes::from(vec![7u8; 4 * 1024 * 1024]);
+    let header = |name: &str, value: &str| (name.to_owned(), Bytes::from(value.to_owned()));
+    let sent = vec![
+        Outgoing {
+            headers: vec![header("a", "1"), header("b", ""), header("a", "2")],
+            ..outgoing("t", "ä 漢")
+        },
+        Outgoing {
+            value: None,
+            ..outgoing("t", "null value")
+        },
+        Outgoing {
+            key: None,
+            ..outgoing("t", "no key")
+        },
+        Outgoing {
+            value: Some(large),
+            headers: vec![header("size", "4 MB")],
+            ..outgoing("t", "large")
+        },
+        outgoing("t", "last"),
+    ];
+    for record in sent.clone() {
+        sink.produce(vec![record]).await.unwrap();
+    }
+    let mut source = world.source("g", "t");
+    let start = assigned(&mut source).await;
+    assert_eq!(start.iter().map(|it| it.start).collect::<Vec<_>>(), [0]);
+    let got = records(&mut source, sent.len()).await;
+    for (offset, (got, sent)) in got.iter().zip(&sent).enumerate() {
+        assert_eq!(got.offset, offset as i64);
+        assert_eq!(got.key, sent.key);
+        assert_eq!(got.value, sent.value);
+        assert_eq!(got.headers, sent.headers);
+        assert!(got.timestamp > 1_600_000_000_000, "{}", got.timestamp);
+    }
+    source.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_goes_on_where_it_committed_also_after_a_restart_of_the_broker() {
+    let mut world = World::new().await;
+    world.topic("t", 3).await;
+    world.produce("t", numbered(0..300)).await;
+    let mut seen = BTreeSet::new();
+    let mut source = world.source("g", "t");
+    let first = records(&mut source, 100).await;
+    seen.extend(first.iter().map(value));
+    source.commit(&positions(&first)).await.unwrap();
+    source.close().await;
+
+    world.restart().await;
+    let begun = Instant::now();
+    let mut source = world.source("g", "t");
+    let mut starts: Vec<i64> = assigned(&mut source)
+        .await
+        .iter()
+        .map(|it| it.start)
+        .collect();
+    println!("joined after {:?}", begun.elapsed());
+    let mut committed: Vec<i64> = positions(&first).iter().map(|it| it.offset).collect();
+    committed.resize(3, 0);
+    starts.sort_unstable();
+    committed.sort_unstable();
+    assert_eq!(starts, committed);
+    let rest = records(&mut source, 200).await;
+    for record in &rest {
+        assert!(seen.insert(value(record)), "{} came twice", value(record));
+    }
+    assert_eq!(seen.len(), 300);
+    source.commit(&positions(&rest)).await.unwrap();
+    let lags = lags(&world.config, "g", "t").await.unwrap();
+    assert_eq!(lags.iter().map(|lag| lag.end).sum::<i64>(), 300);
+    assert!(lags.iter().all(|lag| lag.records() == 0), "{lags:?}");
+    source.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lag_is_counted_from_the_first_record_before_any_commit() {
+    let world = World::new().await;
+    world.topic("t", 2).await;
+    world.produce("t", numbered(0..10)).await;
+    let before = lags(&world.config, "g", "t").await.unwrap();
+    assert_eq!(before.iter().map(Lag::records).sum::<i64>(), 10);
+    assert!(
+        before.iter().all(|lag| lag.committed.is_none()),
+        "{before:?}"
+    );
+    let failure = lags(&world.config, "g", "missing").await.unwrap_err();
+    assert_eq!(failure.class(), "fatal");
+    assert!(
+        failure.reason().contains("topic missing does not exist"),
+        "{failure}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_member_takes_its_share_and_nothing_is_lost_or_committed_late() {
+    let world = World::new().await;
+    world.topic("t", 4).await;
+    world.produce("t", numbered(0..400)).await;
+    let mut first = world.source("g", "t");
+    let head = records(&mut first, 400).await;
+    first.commit(&positions(&head)).await.unwrap();
+
+    let mut second = world.source("g", "t");
+    let (mut taken, mut given) = (BTreeSet::new(), BTreeSet::new());
+    let deadline = Instant::now() + LIMIT;
+    while taken.len() < 2 || given.len() < 2 {
+        assert!(
+            Instant::now() < deadline,
+            "taken {taken:?}, given {given:?}"
+        );
+        tokio::select! {
+            event = first.next() => match event.unwrap() {
+                Event::Revoked(partitions, ack) => {
+                    // Until the ack a commit counts.
+                    let one: Vec<Position> =
+                        positions(&head).into_iter().filter(|it| partitions.contains(&it.partition)).collect();
+                    first.commit(&one).await.unwrap();
+                    ack.done();
+                    given.extend(partitions);
+                }
+                Event::Record(record) => panic!("a record came twice: {record:?}"),
+                _ => {}
+            },
+            event = second.next() => match event.unwrap() {
+                Event::Assigned(assignments) => taken.extend(assignments.into_iter().map(|it| it.partition)),
+                Event::Record(record) => panic!("a record came twice: {record:?}"),
+                _ => {}
+            },
+        }
+    }
+    assert_eq!(taken, given);
+
+    // What the second has commited, a late commit of the first does not turn back.
+    world.produce("t", numbered(400..800)).await;
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let mut tail = Vec::new();
+    while seen.len() < 400 {
+        assert!(Instant::now() < deadline, "only {} of 400", seen.len());
+        let record = tokio::select! {
+            event = first.next() => event.unwrap(),
+            event = second.next() => event.unwrap(),
+        };
+        if let Event::Record(record) = record {
+            *seen.entry(value(&record)).or_default() += 1;
+            tail.push(record);
+        }
+    }
+    assert!(seen.values().all(|times| *times == 1));
+    second.commit(&positions(&tail)).await.unwrap();
+    first.commit(&positions(&head)).await.unwrap();
+    let lags = lags(&world.config, "g", "t").await.unwrap();
+    for lag in lags {
+        let partition = Partition {
+            topic: "t".into(),
+            number: lag.partition,
+        };
+        let behind = lag.records();
+        assert_eq!(behind == 0, taken.contains(&partition), "{lag:?}");
+    }
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_partition_is_silent_and_loses_nothing() {
+    let world = World::new().await;
+    world.topic("t", 2).await;
+    world.produce("t", numbered(0..2000)).await;
+    let mut source = world.source("g", "t");
+    let assignments = assigned(&mut source).await;
+    let paused = assignments[0].partition.clone();
+    source.pause(std::slice::from_ref(&paused)).unwrap();
+    let ends: HashMap<i32, i64> = lags(&world.config, "g", "t")
+        .await
+        .unwrap()
+        .iter()
+        .map(|lag| (lag.partition, lag.end))
+        .collect();
+    let other = ends.values().sum::<i64>() - ends[&paused.number];
+    for record in records(&mut source, other as usize).await {
+        assert_ne!(record.partition, paused);
+    }
+    let silence = tokio::time::timeout(Duration::from_millis(500), source.next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    // Twice, and for one that is not paused: no harm.
+    source
+        .resume(&[paused.clone(), assignments[1].partition.clone()])
+        .unwrap();
+    source.resume(std::slice::from_ref(&paused)).unwrap();
+    let rest = records(&mut source, ends[&paused.number] as usize).await;
+    let offsets: Vec<i64> = rest.iter().map(|record| record.offset).collect();
+    assert_eq!(offsets, (0..ends[&paused.number]).collect::<Vec<_>>());
+    source.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_outlives_a_rebalance() {
+    let world = World::new().await;
+    world.topic("t", 2).await;
+    let mut first = world.source("g", "t");
+    let mine = assigned(&mut first).await;
+    let both: Vec<Partition> = mine.iter().map(|it| it.partition.clone()).collect();
+    first.pause(&both).unwrap();
+    let mut second = world.source("g", "t");
+    let mut lost = None;
+    let deadline = Instant::now() + LIMIT;
+    let mut settled = false;
+    while !settled {
+        assert!(Instant::now() < deadline);
+        tokio::select! {
+            event = first.next() => match event.unwrap() {
+                Event::Revoked(partitions, ack) => { ack.done(); lost = partitions.first().cloned(); }
+                Event::Record(record) => panic!("paused, and yet {record:?}"),
+                _ => {}
+            },
+            event = second.next() => if let Event::Assigned(assignments) = event.unwrap() {
+                settled = !assignments.is_empty();
+            },
+        }
+    }
+    let lost = lost.unwrap();
+    world.produce("t", numbered(0..200)).await;
+    let theirs = lags(&world.config, "g", "t").await.unwrap();
+    let count = |number: i32| {
+        theirs
+            .iter()
+            .find(|lag| lag.partition == number)
+            .unwrap()
+            .end as usize
+    };
+    let got = tokio::select! {
+        got = records(&mut second, count(lost.number)) => got,
+        event = first.next() => panic!("paused, and yet {event:?}"),
+    };
+    assert!(got.iter().all(|record| record.partition == lost));
+    let kept = both
+        .into_iter()
+        .find(|partition| *partition != lost)
+        .unwrap();
+    first.resume(std::slice::from_ref(&kept)).unwrap();
+    let got = records(&mut first, count(kept.number)).await;
+    assert!(got.iter().all(|record| record.partition == kept));
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_loop_keeps_its_membership_and_bounds_what_waits() {
+    let mut world = World::new().await;
+    // Far shorter than the loop's silence below.
+    world
+        .config
+        .properties
+        .insert("session.timeout.ms".into(), "6000".into());
+    world
+        .config
+        .properties
+        .insert("max.poll.interval.ms".into(), "6000".into());
+    world.topic("t", 1).await;
+    world.produce("t", numbered(0..20_000)).await;
+    let mut source = world.source("g", "t");
+    assigned(&mut source).await;
+    // The loop takes nothing, and the consumer must not be thrown out meanwhile: that would show as a Revoked.
+    let silent = Instant::now();
+    while silent.elapsed() < Duration::from_secs(9) {
+        let lag = &lags(&world.config, "other", "t").await.unwrap()[0];
+        assert_eq!(lag.end, 20_000);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for expect in 0..20_000 {
+        match next(&mut source).await {
+            Event::Record(record) => assert_eq!(record.offset, expect),
+            other => panic!("{other:?}"),
+        }
+    }
+    source.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_source_leaves_its_group() {
+    let world = World::new().await;
+    world.topic("t", 1).await;
+    let mut first = world.source("g", "t");
+    assert_eq!(assigned(&mut first).await.len(), 1);
+    drop(first);
+    let mut second = world.source("g", "t");
+    let mut mine = 0;
+    while mine == 0 {
+        mine = assigned(&mut second).await.len();
+    }
+    second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_are_made_once_checked_and_made_anew() {
+    let world = World::new().await;
+    let admin = Admin::new(&world.config).unwrap();
+    let mut specs = penstock_schemas::topics::all();
+    let created = admin.ensure_topics(&specs, 2, 1).await.unwrap();
+    assert_eq!(created.len(), specs.len());
+    assert!(admin.ensure_topics(&specs, 2, 1).await.unwrap().is_empty());
+    assert!(admin.check(&specs, 2).await.unwrap().is_empty());
+    let failure = admin.ensure_topics(&specs, 3, 1).await.unwrap_err();
+    assert!(
+        failure.reason().contains("has 2 partitions, expected 3"),
+        "{failure}"
+    );
+    specs.push(spec("extra"));
+    assert_eq!(
+        admin.check(&specs, 2).await.unwrap(),
+        ["topic extra is missing; run `penstock topics apply`"]
+    );
+
+    world.produce("rag.parts.v1", numbered(0..10)).await;
+    let mut source = world.source("g", "rag.parts.v1");
+    let read = records(&mut source, 10).await;
+    source.commit(&positions(&read)).await.unwrap();
+    source.close().await;
+    let parts: Vec<TopicSpec> = specs
+        .iter()
+        .filter(|it| it.name == "rag.parts.v1")
+        .cloned()
+        .collect();
+    admin.recreate(&parts, 2, 1).await.unwrap();
+    let lags = lags(&world.config, "g", "rag.parts.v1").await.unwrap();
+    assert!(
+        lags.iter().all(|lag| lag.end == 0 && lag.records() == 0),
+        "{lags:?}"
+    );
+    world.produce("rag.parts.v1", numbered(10..20)).await;
+    let mut source = world.source("g", "rag.parts.v1");
+    let mut got: Vec<String> = records(&mut source, 10).await.iter().map(value).collect();
+    got.sort();
+    assert_eq!(got, numbered(10..20));
+    source.close().await;
+    admin
+        .delete_topics(&["rag.parts.v1", "never.was"])
+        .await
+        .unwrap();
+    assert!(
+        !admin
+            .partitions()
+            .await
+            .unwrap()
+            .contains_key("rag.parts.v1")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folding_reads_to_the_end_also_of_empty_partitions() {
+    let world = World::new().await;
+    world.topic("t", 5).await;
+    assert!(world.values("t").await.is_empty());
+    world.produce("t", ["only".to_owned()]).await;
+    assert_eq!(world.values("t").await, ["only"]);
+    world.produce("t", numbered(0..5000)).await;
+    assert_eq!(world.values("t").await.len(), 5001);
+    let failure = fold_topic(&world.config, "missing", None, |_| Ok(()))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.class(), "fatal");
+    let failure = fold_topic(&world.config, "t", Some(&[9]), |_| Ok(()))
+        .await
+        .unwrap_err();
+    assert!(failure.reason().contains("no partition 9"), "{failure}");
+    let failure = fold_topic(&world.config, "t", None, |_| Err(Failure::poison("enough"))).await;
+    assert_eq!(failure.unwrap_err().reason(), "enough");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_hears_what_comes_after_it_and_nothing_before() {
+    let world = World::new().await;
+    world.topic("t", 3).await;
+    world.produce("t", numbered(0..50)).await;
+    let mut tail = Tail::start(&world.config, "t").await.unwrap();
+    world.produce("t", numbered(50..100)).await;
+    let mut got = Vec::new();
+    while got.len() < 50 {
+        let record = tokio::time::timeout(LIMIT, tail.next())
+            .await
+            .unwrap()
+            .unwrap();
+        got.push(value(&record).parse::<usize>().unwrap());
+    }
+    got.sort_unstable();
+    assert_eq!(got, (50..100).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_shares_a_key_shares_a_partition_number() {
+    let world = World::new().await;
+    world.topic("a", 4).await;
+    world.topic("b", 4).await;
+    world.produce("a", numbered(0..40)).await;
+    world.produce("b", numbered(0..40).into_iter().rev()).await;
+    let mut homes: [HashMap<String, i32>; 2] = Default::default();
+    for (topic, homes) in ["a", "b"].iter().zip(&mut homes) {
+        fold_topic(&world.config, topic, None, |record| {
+            homes.insert(value(&record), record.partition.number);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    let [a, b] = homes;
+    assert_eq!(a, b);
+    assert_eq!(a.values().collect::<BTreeSet<_>>().len(), 4);
+    // As Java's client has it: murmur2 of these bytes, modulo 4.
+    assert_eq!(a["0"], murmur2(b"key of 0") % 4);
+}
+
+/// Kafka's default partitioner, from its definition.
+fn murmur2(data: &[u8]) -> i32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut hash = 0x9747_b28c_u32 ^ data.len() as u32;
+    let mut chunks = data.chunks_exact(4);
+    for chunk in &mut chunks {
+        let mut k = u32::from_le_bytes(chunk.try_into().unwrap()).wrapping_mul(M);
+        k ^= k >> 24;
+        hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
+    }
+    let rest = chunks.remainder();
+    for (index, byte) in rest.iter().enumerate().rev() {
+        hash ^= u32::from(*byte) << (8 * index);
+    }
+    if !rest.is_empty() {
+        hash = hash.wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^= hash >> 15;
+    (hash & 0x7fff_ffff) as i32
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_name_whose_fault_it_is() {
+    let world = World::new().await;
+    world.topic("t", 1).await;
+    let sink = KafkaSink::new(&world.config).unwrap();
+    let failure = sink
+        .produce(vec![outgoing("missing", "x")])
+        .await
+        .unwrap_err();
+    assert_eq!(failure.class(), "fatal", "{failure}");
+    let huge = Outgoing {
+        value: Some(Bytes::from(vec![0u8; 17 * 1024 * 1024])),
+        ..outgoing("t", "huge")
+    };
+    let failure = sink
+        .produce(vec![outgoing("t", "fits"), huge])
+        .await
+        .unwrap_err();
+    assert_eq!(failure.class(), "poison", "{failure}");
+    assert_eq!(world.values("t").await, ["fits"]);
+
+    let mut source = world.source("g", "missing");
+    let failure = loop {
+        match tokio::time::timeout(LIMIT, source.next()).await.unwrap() {
+            Ok(Event::Assigned(assignments)) => assert!(assignments.is_empty()),
+            Ok(other) => panic!("{other:?}"),
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!(failure.class(), "fatal");
+    assert!(failure.reason().contains("topics apply"), "{failure}");
+    source.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn next_may_be_dropped_at_any_time() {
+    let world = World::new().await;
+    world.topic("t", 1).await;
+    world.produce("t", numbered(0..3000)).await;
+    let mut source = world.source("g", "t");
+    assigned(&mut source).await;
+    let mut offset = 0;
+    let mut dropped = 0u32;
+    while offset < 3000 {
+        // Polled at most once: what is not there at once is dropped half-way.
+        tokio::select! {
+            biased;
+            event = source.next() => if let Event::Record(record) = event.unwrap() {
+                assert_eq!(record.offset, offset);
+                offset += 1;
+            },
+            () = tokio::task::yield_now() => dropped += 1,
+        }
+    }
+    assert!(dropped > 0);
+    source.close().await;
+}

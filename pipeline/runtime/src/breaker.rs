@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::policy::BreakerPolicy;
+
+/// Opens after attempts that failed in a row, and then lets one probe through at a time.
+#[derive(Debug)]
+pub struct Breaker {
+    policy: BreakerPolicy,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Closed { failures: u32 },
+    Open { until: Instant, cool_down: Duration },
+    Probing { cool_down: Duration },
+}
+
+/// May an attempt start?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admit {
+    All,
+    /// One, and the rest waits for its result. Say `probing` when it starts.
+    Probe,
+    None,
+}
+
+impl Breaker {
+    pub fn new(policy: BreakerPolicy) -> Self {
+        Self {
+            policy,
+            state: State::Closed { failures: 0 },
+        }
+    }
+
+    pub fn admit(&self, now: Instant) -> Admit {
+        match self.state {
+            State::Closed { .. } => Admit::All,
+            State::Open { until, .. } if until <= now => Admit::Probe,
+            State::Open { .. } | State::Probing { .. } => Admit::None,
+        }
+    }
+
+    /// A probe was started.
+    pub fn probing(&mut self) {
+        if let State::Open { cool_down, .. } = self.state {
+            self.state = State::Probing { cool_down };
+        }
+    }
+
+    /// An attempt reached the other side and came back.
+    pub fn succeeded(&mut self) {
+        self.state = State::Closed { failures: 0 };
+    }
+
+    /// An attempt failed for a transient reason.
+    pub fn failed(&mut self, retry_after: Option<Duration>, now: Instant) {
+        let asked = retry_after.unwrap_or_default();
+        self.state = match self.state {
+            State::Closed { failures } if failures + 1 < self.policy.failures => State::Closed {
+                failures: failures + 1,
+            },
+            State::Closed { .. } => State::Open {
+                until: now + self.policy.cool_down.max(asked),
+                cool_down: self.policy.cool_down,
+            },
+            State::Probing { cool_down } => {
+                let cool_down = (cool_down * 2).min(self.policy.max_cool_down);
+                State::Open {
+                    until: now + cool_down.max(asked),
+                    cool_down,
+                }
+            }
+            // An attempt begun before it opened: it says nothing new.
+            open @ State::Open { .. } => open,
+        };
+    }
+
+    /// A probe ended without telling anything of the other side (its records were at fault, or are no longer ours).
+    pub fn inconclusive(&mut self, now: Instant) {
+        if let State::Probing { cool_down } = self.state {
+            self.state = State::Open {
+                until: now,
+                cool_down,
+            };
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// When a probe is due, where one is to come.
+    pub fn probe_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { until, .. } => Some(until),
+            State::Closed { .. } | State::Probing { .. } => None,
+        }
+    }
+}

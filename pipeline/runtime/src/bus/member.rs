@@ -1,0 +1,191 @@
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::group::{self, Membership};
+use super::{Bus, Happened};
+use crate::{Event, Failure, Partition, Position, Source};
+
+/// A consumer in a group. Dropped without `close` it has crashed: its partitions go to others unfinished.
+#[derive(Debug)]
+pub struct Member {
+    bus: Bus,
+    group: String,
+    id: u64,
+    changes: watch::Receiver<u64>,
+    /// Ends of the partitions at the start, where the source is to end there.
+    until: Option<Vec<(Partition, i64)>>,
+}
+
+impl Member {
+    pub(super) fn join(bus: Bus, group: &str, topic: &str) -> Self {
+        let changes = bus.0.changed.subscribe();
+        let id = {
+            let mut state = bus.lock();
+            state.next_member += 1;
+            let id = state.next_member;
+            let found = state.groups.entry(group.to_owned()).or_default();
+            found.members.insert(id, Membership::new(topic));
+            id
+        };
+        group::reconcile(&bus, group);
+        Self {
+            bus,
+            group: group.to_owned(),
+            id,
+            changes,
+            until: None,
+        }
+    }
+
+    /// Ends where the topic ends now, as a replay does.
+    pub fn bounded(mut self) -> Self {
+        let state = self.bus.lock();
+        let topic = self.membership(&state, |member| member.topic.clone());
+        let ends = topic.map(|topic| {
+            let ends = state.log.ends(&topic).into_iter();
+            ends.map(|(number, end)| {
+                let topic = topic.as_str().into();
+                (Partition { topic, number }, end)
+            })
+            .collect()
+        });
+        drop(state);
+        self.until = ends;
+        self
+    }
+
+    fn membership<T>(&self, state: &super::State, ask: impl Fn(&Membership) -> T) -> Option<T> {
+        let group = state.groups.get(&self.group)?;
+        group.members.get(&self.id).map(ask)
+    }
+
+    fn poll(&mut self) -> Option<Event> {
+        let mut guard = self.bus.lock();
+        let state = &mut *guard;
+        let member = state
+            .groups
+            .get_mut(&self.group)?
+            .members
+            .get_mut(&self.id)?;
+        if let Some(event) = member.events.pop_front() {
+            return Some(event);
+        }
+        // The partition that is furthest behind comes first, so that none starves.
+        let next = member
+            .owned
+            .iter()
+            .filter(|(partition, _)| {
+                !member.paused.contains(*partition) && !member.leaving.contains(*partition)
+            })
+            .filter_map(|(partition, offset)| state.log.read(partition, *offset))
+            .min_by_key(|record| (record.offset, record.partition.number));
+        if let Some(record) = next {
+            member
+                .owned
+                .insert(record.partition.clone(), record.offset + 1);
+            return Some(Event::Record(record.clone()));
+        }
+        let at_end = |(partition, end): &(Partition, i64)| {
+            let position = member.owned.get(partition);
+            // Offsets may be missing up to the end, so what counts is that nothing is left to read.
+            position.is_some_and(|at| at >= end || state.log.read(partition, *at).is_none())
+        };
+        let ended = self.until.as_ref().is_some_and(|u| u.iter().all(at_end));
+        if ended {
+            self.until = None;
+            return Some(Event::End);
+        }
+        None
+    }
+}
+
+#[async_trait]
+impl Source for Member {
+    async fn next(&mut self) -> Result<Event, Failure> {
+        loop {
+            self.changes.borrow_and_update();
+            if let Some(event) = self.poll() {
+                return Ok(event);
+            }
+            if self.changes.changed().await.is_err() {
+                return Err(Failure::fatal("the bus is gone"));
+            }
+        }
+    }
+
+    fn pause(&mut self, partitions: &[Partition]) -> Result<(), Failure> {
+        let mut state = self.bus.lock();
+        let group = state.groups.get_mut(&self.group);
+        if let Some(member) = group.and_then(|group| group.members.get_mut(&self.id)) {
+            member.paused.extend(partitions.iter().cloned());
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, partitions: &[Partition]) -> Result<(), Failure> {
+        let mut state = self.bus.lock();
+        let group = state.groups.get_mut(&self.group);
+        if let Some(member) = group.and_then(|group| group.members.get_mut(&self.id)) {
+            for partition in partitions {
+                member.paused.remove(partition);
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, positions: &[Position]) -> Result<(), Failure> {
+        {
+            let mut guard = self.bus.lock();
+            let state = &mut *guard;
+            if let Some(failure) = state.commit_faults.pop_front() {
+                return Err(failure);
+            }
+            let Some(group) = state.groups.get_mut(&self.group) else {
+                return Err(Failure::transient("not a member of the group"));
+            };
+            let mut trespassed = false;
+            for position in positions {
+                let partition = &position.partition;
+                let member = group.members.get(&self.id);
+                let lawful = member.is_some_and(|member| member.owned.contains_key(partition));
+                let topic = partition.topic.clone();
+                let (group_name, number) = (self.group.clone(), partition.number);
+                let offset = position.offset;
+                state.history.push(if lawful {
+                    group.committed.insert(partition.clone(), offset);
+                    Happened::Committed {
+                        group: group_name,
+                        topic,
+                        partition: number,
+                        offset,
+                    }
+                } else {
+                    trespassed = true;
+                    Happened::Trespassed {
+                        group: group_name,
+                        topic,
+                        partition: number,
+                        offset,
+                    }
+                });
+            }
+            if trespassed {
+                return Err(Failure::transient(
+                    "a partition is owned by another member by now",
+                ));
+            }
+        }
+        self.bus.announce();
+        Ok(())
+    }
+
+    async fn close(&mut self) {
+        group::leave(&self.bus, &self.group, self.id);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        group::leave(&self.bus, &self.group, self.id);
+    }
+}

@@ -1,0 +1,173 @@
+//! What the source says.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use penstock_schemas::Message;
+use tokio::time::Instant;
+
+use crate::consumer::{Consumer, Leaving, Phase};
+use crate::dead_letters::Cause;
+use crate::lineage::Origin;
+use crate::work::{Ending, Item, Resolved, panic_text};
+use crate::{Assignment, BatchStage, Event, Failure, Input, Partition, Record, RevokeAck, Route};
+
+impl<S, R> Consumer<S, R>
+where
+    S: BatchStage,
+    R: Route<S::Out>,
+{
+    pub fn hear(&mut self, event: Result<Event, Failure>) -> Result<(), Failure> {
+        let now = Instant::now();
+        match event {
+            Ok(event) => {
+                self.deaf_times = 0;
+                match event {
+                    Event::Record(record) => self.take(record, now)?,
+                    Event::Assigned(assignments) => self.assigned(&assignments, now),
+                    Event::Revoked(partitions, ack) => self.revoked(partitions, ack, now),
+                    Event::End => self.ended(),
+                }
+            }
+            Err(Failure::Transient {
+                reason,
+                retry_after,
+            }) => {
+                self.deaf_times += 1;
+                self.listen_at = now + self.retry.wait(self.deaf_times, retry_after, now);
+                tracing::warn!(
+                    stage = self.name(),
+                    reason,
+                    "the log cannot be read; trying again"
+                );
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, mut record: Record, now: Instant) -> Result<(), Failure> {
+        let leaving = self
+            .leaving
+            .iter()
+            .any(|leaving| leaving.partitions.contains(&record.partition));
+        if leaving || !self.takes_more() {
+            return Ok(());
+        }
+        let bytes = record.value.as_ref().map_or(0, |value| value.len());
+        let opened = self.offsets.open(&record.partition, record.offset, bytes);
+        let Some(ticket) = opened else {
+            // A partition that is no longer ours, or a record that was read before.
+            return Ok(());
+        };
+        if self.offsets.is_full(&record.partition) {
+            self.pauses.set_full(&record.partition, true);
+        }
+        let headers = std::mem::take(&mut record.headers);
+        let decoded = self.decode(&record);
+        let mut item = Item {
+            ticket,
+            record,
+            origin: Origin::from_headers(&headers),
+            cost: 1,
+            attempts: 0,
+            failing_since: None,
+            pausing: false,
+        };
+        match decoded {
+            Ok(message) => {
+                self.floods.decoded(&item.record.partition);
+                let lineage = self.crew.stage.lineage(&message);
+                let told = Origin::of(&message);
+                item.origin = Origin {
+                    lineage: lineage.or(item.origin.lineage),
+                    part: told.part,
+                    ordinal: told.ordinal,
+                    chunk: told.chunk,
+                };
+                item.cost = self.crew.stage.cost(&message);
+                let cost = item.cost;
+                let input = Input {
+                    record: message,
+                    headers,
+                    partition: item.record.partition.number,
+                    offset: item.record.offset,
+                };
+                self.window.push((item, input), bytes, cost, now);
+            }
+            Err(reason) => {
+                self.floods
+                    .undecodable(&item.record.partition)
+                    .map_err(|tripped| {
+                        Failure::fatal(format!(
+                            "{} of {} cannot be decoded ({tripped}; at offset {}: {reason}); \
+                             check that producers and {} are of the same release, then start again",
+                            "too many records",
+                            item.record.partition,
+                            item.record.offset,
+                            self.name(),
+                        ))
+                    })?;
+                let cause = Cause {
+                    class: "undecodable",
+                    reason,
+                };
+                self.deliver(vec![Resolved {
+                    item,
+                    headers,
+                    ending: Ending::Dead(cause),
+                }]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes come from outside: whatever decoding does with them is the record's fault.
+    fn decode(&self, record: &Record) -> Result<S::In, String> {
+        let Some(value) = &record.value else {
+            return Err(format!("record has no value, expected a {}", S::In::NAME));
+        };
+        match catch_unwind(AssertUnwindSafe(|| self.crew.codec.decode(value))) {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(panic) => Err(format!("decoder panicked: {}", panic_text(panic.as_ref()))),
+        }
+    }
+
+    fn assigned(&mut self, assignments: &[Assignment], now: Instant) {
+        self.offsets.assign(assignments);
+        let partitions: Vec<Partition> = assignments
+            .iter()
+            .map(|assignment| assignment.partition.clone())
+            .collect();
+        // Given back before we had let go: it is ours again, from where the new assignment says.
+        for leaving in &mut self.leaving {
+            leaving
+                .partitions
+                .retain(|partition| !partitions.contains(partition));
+        }
+        self.floods.forget(&partitions);
+        self.pauses.revoked(&partitions);
+        self.pauses.assigned();
+        self.held.extend(partitions);
+        self.drop_foreign();
+        self.assigning.stale = true;
+        self.assigning.not_before = now;
+    }
+
+    fn revoked(&mut self, partitions: Vec<Partition>, ack: RevokeAck, now: Instant) {
+        // A quarter of the time is kept for the commit.
+        let deadline = now + self.policy.revoke_deadline * 3 / 4;
+        self.leaving.push(Leaving {
+            partitions,
+            ack,
+            deadline,
+        });
+        self.drop_foreign();
+    }
+
+    fn ended(&mut self) {
+        if self.phase == Phase::Taking {
+            self.phase = Phase::Ended;
+        }
+    }
+}

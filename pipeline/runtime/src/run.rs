@@ -1,0 +1,91 @@
+//! The loop. Nothing else commits, produces, retries or sleeps.
+
+use std::sync::Arc;
+
+use penstock_schemas::{Codec, Topic};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::consumer::Consumer;
+use crate::gauges::{Gauges, Summary};
+use crate::policy::Policy;
+use crate::{BatchStage, Failure, Route, Sink, Source, Stop};
+
+/// A stage between its topics.
+pub struct Wiring<S: BatchStage, R> {
+    /// Names the stage in progress, dead letters and logs.
+    pub name: String,
+    pub stage: S,
+    pub from: Topic<S::In>,
+    pub to: R,
+    pub codec: Codec,
+}
+
+/// Runs a stage until it is stopped, its source ends, or something is wrong that only people can mend.
+///
+/// A soft stop finishes what was taken, save what fails for a transient reason; a hard one abandons it. Either way what
+/// is closed is committed, and the rest is read again by whoever comes next.
+pub async fn run<S, R>(
+    wiring: Wiring<S, R>,
+    mut source: Box<dyn Source>,
+    sink: Arc<dyn Sink>,
+    policy: Policy,
+    gauges: Arc<Gauges>,
+    stop: Stop,
+) -> Result<Summary, Failure>
+where
+    S: BatchStage,
+    R: Route<S::Out>,
+{
+    let before = gauges.summary();
+    let grace = policy.revoke_deadline;
+    let mut consumer = Consumer::new(wiring, sink, policy, gauges.clone());
+    let outcome = turn(&mut consumer, source.as_mut(), &stop).await;
+    let left = timeout(grace, consumer.leave(source.as_mut())).await;
+    if left.is_err() {
+        tracing::warn!(
+            stage = consumer.name(),
+            "no answer to the last commit; records closed since the one before will be read again"
+        );
+    }
+    source.close().await;
+    outcome.map(|()| gauges.summary() - before)
+}
+
+async fn turn<S, R>(
+    consumer: &mut Consumer<S, R>,
+    source: &mut dyn Source,
+    stop: &Stop,
+) -> Result<(), Failure>
+where
+    S: BatchStage,
+    R: Route<S::Out>,
+{
+    let hard = stop.hardly();
+    let soft = stop.softly();
+    tokio::pin!(hard, soft);
+    loop {
+        let now = Instant::now();
+        if stop.is_soft() {
+            consumer.take_no_more(now);
+        }
+        consumer.let_go(source, now).await?;
+        consumer.commit(source, now).await?;
+        consumer.begin(now);
+        consumer.pause(source, now)?;
+        if consumer.is_done() {
+            return Ok(());
+        }
+        let wake = consumer.wake_at(now);
+        tokio::select! {
+            biased;
+            () = &mut hard => return Ok(()),
+            () = &mut soft, if consumer.takes_more() => {}
+            event = source.next(), if consumer.listens(now) => consumer.hear(event)?,
+            Some(done) = consumer.tasks.join_next() => consumer.judge(done)?,
+            () = sleep_until(wake) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

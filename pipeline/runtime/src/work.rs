@@ -1,0 +1,339 @@
+//! Records on their way through the loop, and what is done with them off it.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use penstock_schemas::{Codec, now_ms, topics};
+use tokio::time::Instant;
+
+use crate::dead_letters::{Cause, DeadLetters, Original};
+use crate::lineage::{self, Origin};
+use crate::offsets::Ticket;
+use crate::policy::Reporting;
+use crate::progress::{Fact, aggregate};
+use crate::{BatchStage, Emit, Failure, Headers, Input, Note, Outgoing, Record, Route, Sink};
+
+/// A record that is open.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub ticket: Ticket,
+    /// As it came; its headers live with the input, once there is one.
+    pub record: Record,
+    pub origin: Origin,
+    pub cost: u64,
+    pub attempts: u32,
+    /// How many records had succeeded when this one first failed.
+    pub failing_since: Option<u64>,
+    /// It waits for another attempt and keeps its partition paused.
+    pub pausing: bool,
+}
+
+/// Records to process together. `items` and `inputs` run in parallel.
+#[derive(Debug)]
+pub(crate) struct Work<T> {
+    pub items: Vec<Item>,
+    pub inputs: Vec<Input<T>>,
+}
+
+impl<T> Default for Work<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            inputs: Vec::new(),
+        }
+    }
+}
+
+impl<T> Work<T> {
+    pub fn push(&mut self, item: Item, input: Input<T>) {
+        self.items.push(item);
+        self.inputs.push(input);
+    }
+
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub fn cost(&self) -> u64 {
+        self.items
+            .iter()
+            .fold(0, |sum, item| sum.saturating_add(item.cost))
+    }
+
+    pub fn attempts(&self) -> u32 {
+        self.items
+            .iter()
+            .map(|item| item.attempts)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Cuts off what is behind the first `keep`.
+    pub fn split_off(&mut self, keep: usize) -> Self {
+        let keep = keep.min(self.len());
+        Self {
+            items: self.items.split_off(keep),
+            inputs: self.inputs.split_off(keep),
+        }
+    }
+
+    pub fn retain(self, keep: impl Fn(&Item) -> bool) -> Self {
+        let mut kept = Self::default();
+        for (item, input) in self.items.into_iter().zip(self.inputs) {
+            if keep(&item) {
+                kept.push(item, input);
+            }
+        }
+        kept
+    }
+}
+
+/// What became of a record before anything is produced.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Done(Finished),
+    Dead(Cause),
+}
+
+/// What a stage made of a record.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub outputs: Vec<Outgoing>,
+    pub filtered: bool,
+    pub fact: Option<Fact>,
+}
+
+/// A record whose end is known, and still has to be told to the log.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub item: Item,
+    pub headers: Headers,
+    pub ending: Ending,
+}
+
+/// What is produced together.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub resolved: Vec<Resolved>,
+    /// What a tick emitted; it belongs to no record.
+    pub ticked: Vec<Finished>,
+    pub attempts: u32,
+}
+
+/// What came back from off the loop.
+#[derive(Debug)]
+pub(crate) enum Done<T> {
+    Attempted {
+        work: Work<T>,
+        verdict: Result<Vec<Result<Finished, Failure>>, Trouble>,
+        latency: Duration,
+    },
+    Delivered {
+        delivery: Delivery,
+        result: Result<(), Failure>,
+        latency: Duration,
+    },
+    Assigned(Result<(), Trouble>),
+    Ticked(Result<Vec<Finished>, Trouble>),
+}
+
+/// A call of the stage that gave no verdict per record.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    Failed(Failure),
+    Panicked(String),
+}
+
+/// Everything a task off the loop needs.
+pub(crate) struct Crew<S, R> {
+    pub name: Arc<str>,
+    pub stage: S,
+    pub route: R,
+    pub codec: Codec,
+    pub sink: Arc<dyn Sink>,
+    pub letters: DeadLetters,
+    pub reporting: Reporting,
+}
+
+impl<S, R> Crew<S, R>
+where
+    S: BatchStage,
+    R: Route<S::Out>,
+{
+    /// One call of the stage, its outputs encoded.
+    pub async fn attempt(self: Arc<Self>, work: Work<S::In>) -> Done<S::In> {
+        let begun = Instant::now();
+        let result = guarded(self.stage.process(&work.inputs)).await;
+        let latency = begun.elapsed();
+        let verdict = result.and_then(|verdicts| {
+            if verdicts.len() != work.len() {
+                return Err(Trouble::Failed(Failure::fatal(format!(
+                    "stage {} gave {} verdicts on {} records: a bug in the stage",
+                    self.name,
+                    verdicts.len(),
+                    work.len()
+                ))));
+            }
+            let judged = verdicts
+                .into_iter()
+                .zip(work.items.iter().zip(&work.inputs));
+            Ok(judged
+                .map(|(verdict, (item, input))| {
+                    let carried = lineage::carried(
+                        &input.headers,
+                        &item.ticket.partition.topic,
+                        input.partition,
+                        input.offset,
+                    );
+                    self.finish(verdict?, &item.origin, &carried)
+                })
+                .collect())
+        });
+        Done::Attempted {
+            work,
+            verdict,
+            latency,
+        }
+    }
+
+    /// Produces outputs, dead letters and progress together.
+    pub async fn deliver(self: Arc<Self>, delivery: Delivery) -> Done<S::In> {
+        let begun = Instant::now();
+        let result = match self.records(&delivery) {
+            Ok(records) if records.is_empty() => Ok(()),
+            Ok(records) => self.sink.produce(records).await,
+            Err(failure) => Err(failure),
+        };
+        Done::Delivered {
+            delivery,
+            result,
+            latency: begun.elapsed(),
+        }
+    }
+
+    pub async fn assign(self: Arc<Self>, partitions: Vec<i32>) -> Done<S::In> {
+        Done::Assigned(guarded(self.stage.assigned(&partitions)).await)
+    }
+
+    pub async fn tick(self: Arc<Self>) -> Done<S::In> {
+        let result = guarded(self.stage.tick()).await.and_then(|emits| {
+            let finished = emits
+                .into_iter()
+                .map(|emit| self.finish(emit, &Origin::default(), &Headers::new()));
+            finished.collect::<Result<_, _>>().map_err(Trouble::Failed)
+        });
+        Done::Ticked(result)
+    }
+
+    fn finish(
+        &self,
+        emit: Emit<S::Out>,
+        origin: &Origin,
+        carried: &Headers,
+    ) -> Result<Finished, Failure> {
+        let mut outputs = Vec::with_capacity(emit.outputs.len());
+        for output in &emit.outputs {
+            let mut record = self.route.encode(&self.codec, output).map_err(|error| {
+                Failure::fatal(format!(
+                    "stage {} made a record that does not encode: {error}; type and schema disagree",
+                    self.name
+                ))
+            })?;
+            record.headers.extend(carried.iter().cloned());
+            outputs.push(record);
+        }
+        let filtered = matches!(emit.note, Note::Filtered);
+        let fact = match self.reporting {
+            Reporting::Progress => Fact::of_note(emit.note, origin),
+            Reporting::Silent => None,
+        };
+        Ok(Finished {
+            outputs,
+            filtered,
+            fact,
+        })
+    }
+
+    /// All that has to be in the log before the records of this delivery may close. Progress comes last.
+    fn records(&self, delivery: &Delivery) -> Result<Vec<Outgoing>, Failure> {
+        let at = now_ms();
+        let mut records = Vec::new();
+        let mut facts = Vec::new();
+        for finished in &delivery.ticked {
+            records.extend(finished.outputs.iter().cloned());
+            facts.extend(finished.fact.clone());
+        }
+        for resolved in &delivery.resolved {
+            match &resolved.ending {
+                Ending::Done(finished) => {
+                    records.extend(finished.outputs.iter().cloned());
+                    facts.extend(finished.fact.clone());
+                }
+                Ending::Dead(cause) => {
+                    let item = &resolved.item;
+                    let original = Original {
+                        partition: &item.record.partition,
+                        offset: item.record.offset,
+                        key: &item.record.key,
+                        value: &item.record.value,
+                        headers: &resolved.headers,
+                    };
+                    records.push(self.letters.letter(&original, cause, item.attempts, at));
+                    if self.reporting == Reporting::Progress {
+                        facts.extend(Fact::of_death(cause, &self.name, &item.origin));
+                    }
+                }
+            }
+        }
+        let carried = delivery
+            .resolved
+            .first()
+            .map(|first| {
+                let record = &first.item.record;
+                lineage::carried(
+                    &first.headers,
+                    &record.partition.topic,
+                    record.partition.number,
+                    record.offset,
+                )
+            })
+            .unwrap_or_default();
+        for progress in aggregate(facts, &self.name, at) {
+            let mut record = topics::PROGRESS
+                .encode(&self.codec, &progress)
+                .map_err(|error| {
+                    Failure::fatal(format!(
+                        "progress of {} does not encode: {error}; type and schema disagree",
+                        self.name
+                    ))
+                })?;
+            record.headers.extend(carried.iter().cloned());
+            records.push(record);
+        }
+        Ok(records)
+    }
+}
+
+/// Runs a call of the stage; a panic in it is a result like any other.
+async fn guarded<O>(call: impl Future<Output = Result<O, Failure>>) -> Result<O, Trouble> {
+    match AssertUnwindSafe(call).catch_unwind().await {
+        Ok(result) => result.map_err(Trouble::Failed),
+        Err(panic) => Err(Trouble::Panicked(panic_text(panic.as_ref()))),
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let said = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    said.unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,66 @@
+DOCUMENTS = [
+    {"path": "drivers/keller-personalblatt.docx", "language": "de", "title": "Personalblatt Maria Keller",
+     "attributes": {"impact_score": 0.4, "impact_tier": "low", "doc_type": "personnel_file", "region": "south"},
+     "blocks": [
+        ("facts", [("Fahrerin", "{Maria Keller|employee_id; license_number; status}"), ("Personalnummer", "EMP-1042"), ("Führerscheinnummer", "DL-BY-204518"), ("Status", "aktiv")]),
+        ("h", 2, "Werdegang"),
+        ("p", "Die Fahrerin {Maria Keller} kam am {2019-09-02} nach ihrer Ausbildung zur Berufskraftfahrerin in das Depot Regensburg. Sie fährt überwiegend die Brennerlinie und bildet seit 2023 neue Kolleginnen aus."),
+        ("h", 2, "Qualifikationen"),
+        ("list", ["Gefahrgut: Grundkurs und Aufbaukurs Tank, gültig bis {2028-04-17}.",
+                  "Ladekran bis 22 Metertonnen, Motorsäge, Ersthelferin.",
+                  "Sprachen: Deutsch, Italienisch, etwas Slowenisch."]),
+        ("h", 2, "Vereinbarungen"),
+        ("p", "Die Vier-Tage-Woche gilt bis auf Weiteres. Für die Ausbildung zahlt die {Talweg Freight GmbH} eine Zulage von {EUR 220} im Monat. Rückfragen an {personal@talweg-freight.example}.")]},
+
+    {"path": "drivers/driver-roster.xlsx", "language": "en", "title": "Driver roster, summer 2025",
+     "sheets": [
+        ("Roster", [("entities", ["Tomasz Wiśniewski", "Piet van Houten", "Sofia Lindqvist", "Luca Moretti", "Hanna Böhm", "Noor Haddad"],
+                     ["employee_id", "license_number", "status"],
+                     {"Base": ["Leipzig", "Duisburg", "Hamburg", "Regensburg", "Hamburg", "Leipzig"],
+                      "Languages": ["Polish, German", "Dutch, English", "Swedish, German", "Italian, German", "German, Danish", "Arabic, French, German"],
+                      "Overtime hours": [12, 4, 0, 21, 7, 9]})]),
+        ("Holidays", [["Driver", "From", "Until"],
+            ["{Luca Moretti}", "{2025-08-04 iso}", "{2025-08-22 iso}"], ["{Hanna Böhm}", "{2025-07-14 iso}", "{2025-07-25 iso}"],
+            ["{Noor Haddad}", "{2025-09-01 iso}", "{2025-09-12 iso}"]])]},
+
+    {"path": "drivers/licence-checks.csv", "language": "en", "title": "Licence checks",
+     "rows": [("entities", ["Maria Keller", "Declan O'Connell", "Jürgen Pfaff", "Aylin Demir", "Gareth Ellwood", "Stefan Krüger"],
+               ["employee_id", "license_number", "status"],
+               {"Checked on": ["{2025-01-13 iso}", "{2025-01-13 iso}", "{2025-01-14 iso}", "{2025-01-14 iso}", "{2025-01-15 iso}", "{2025-01-16 iso}"],
+                "Inspector": ["Weller", "Weller", "Osei", "Osei", "Osei", "Weller"],
+                "Result": ["original seen, valid", "original seen, valid", "original seen, valid", "card expires this year, renewal ordered",
+                           "original seen, valid", "driving ban of one month after speeding, taken off the plan"]})]},
+
+    {"path": "drivers/winter-training.pptx", "language": "en", "title": "Winter training for drivers",
+     "blocks": [
+        ("p", "Held on {2024-11-09} by the trainer, driver {Jürgen Pfaff}"),
+        ("h", 2, "Snow chains"),
+        ("list", ["Practise once in daylight, with gloves, before you need it",
+                  "The driven axle gets chains first; the trailer's rear axle follows on descents",
+                  "Lay the chain over the tyre, close the inner hook, then the outer one, drive ten metres, tighten again",
+                  "No faster than 50 km/h with chains"]),
+        ("h", 2, "Braking on a descent"),
+        ("list", ["Retarder to the lowest stage before the bend, not in it", "Differential lock off as soon as the wheels grip",
+                  "If the trailer pushes, release the brake and steer"]),
+        ("h", 2, "What is in the winter box"),
+        ("table", ["Item", "Number", "Price each"], [["Snow chain, set", "2", "{EUR 189}"], ["Folding shovel", "1", "{EUR 24.90}"], ["Sand bag 15 kg", "2", "{EUR 6.50}"]])]},
+
+    {"path": "drivers/lenkzeiten-merkblatt.md", "language": "de", "title": "Merkblatt Lenkzeiten auf der Brennerlinie",
+     "front_matter": {"title": "Merkblatt Lenkzeiten auf der Brennerlinie", "doc_type": "leaflet", "impact_score": 0.55, "impact_tier": "medium", "region": "south"},
+     "blocks": [
+        ("p", "Stand: {2025-02-10}. Gilt für alle Fahrerinnen und Fahrer der {Talweg Freight GmbH} auf dem Weg über den Brenner."),
+        ("h", 2, "Fahrtunterbrechung teilen"),
+        ("p", "Die Fahrtunterbrechung von 45 Minuten wird auf der Brennerlinie geteilt: 15 Minuten an der Kontrollstelle Kufstein, 30 Minuten am Rasthof Sterzing. Umgekehrt zählt die Teilung nicht, denn der längere Abschnitt muss am Ende stehen."),
+        ("h", 2, "Blockabfertigung"),
+        ("p", "An Tagen mit Dosierung steht der Verkehr bis zu drei Stunden. Die Wartezeit im Stau ist Lenkzeit, solange gerollt wird. Wer aussteigen darf, stellt den Fahrtenschreiber auf Bereitschaft."),
+        ("h", 2, "Bußgelder"),
+        ("list", ["Überschreitung bis eine Stunde: {EUR 200}", "Fehlende Ausdrucke: {EUR 150} je Tag",
+                  "Rückfragen beantwortet der Fahrer {Jürgen Pfaff|employee_id} (EMP-1008) oder {lenkzeit@talweg-freight.example}."])]},
+
+    {"path": "drivers/oconnell-commendation.txt", "language": "en", "title": "Commendation",
+     "blocks": [
+        ("facts", [("Driver", "{Declan O'Connell|employee_id; license_number; status}"), ("Employee ID", "EMP-1057"), ("Licence number", "DL-NW-318842"), ("Status", "active"), ("Date", "{2025-05-20}")]),
+        ("p", "On the evening of {2025-05-11} a camper van caught fire on the A3 near Limburg. Our driver {Declan O'Connell} parked truck {TRK-1192} across the lane as a shield, brought two parents and three children over the crash barrier, and emptied both extinguishers into the engine bay until the fire brigade arrived."),
+        ("p", "The family wrote to us that he then sat with the youngest child for an hour and shared his sandwiches. The board of {Talweg Freight GmbH} thanks him and adds {EUR 500} to his pay for June."),
+        ("p", "Signed: Ines Vogt, operations")]},
+]

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Installs what building and testing need and the machine lacks.
+#
+#   scripts/setup.sh           build packages and the Rust toolchain
+#   scripts/setup.sh python    also what the Python producer and its test need, in a folder of their own
+#   scripts/setup.sh deny      also cargo-deny
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/penstock"
+packages=(build-essential clang cmake libcurl4-openssl-dev libssl-dev libzstd-dev pkg-config poppler-utils python3-pip python3-venv)
+
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+system_packages() {
+  local missing=()
+  if ! command -v dpkg-query >/dev/null; then
+    # Not Debian: say what is needed where it is missing, and let the build speak for the rest.
+    command -v cmake >/dev/null && command -v cc >/dev/null ||
+      fail "install a C compiler, cmake, pkg-config and the headers of OpenSSL, curl and zstd, then run this again"
+    return
+  fi
+  for package in "${packages[@]}"; do
+    [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  echo "setup: installing ${missing[*]}" >&2
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || fail "as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq >/dev/null || fail "apt-get update failed"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null ||
+    fail "apt-get install ${missing[*]} failed"
+}
+
+toolchain() {
+  if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
+    # shellcheck disable=SC1091
+    . "$HOME/.cargo/env"
+  fi
+  command -v cargo >/dev/null || fail "the Rust toolchain is missing: install rustup (https://rustup.rs), then run this again"
+  # rust-toolchain.toml names the version; rustup installs it where it is missing.
+  cargo --version >/dev/null 2>&1 || rustup toolchain install >/dev/null 2>&1 ||
+    fail "the Rust toolchain of rust-toolchain.toml is missing: rustup toolchain install"
+}
+
+python_packages() {
+  local venv="$cache/python" wanted
+  wanted="$(sha256sum samples/requirements.txt | cut -d' ' -f1)"
+  [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ] && return
+  echo "setup: installing Python packages for samples/produce.py" >&2
+  python3 -m venv "$venv" || fail "python3 -m venv failed: install python3-venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement samples/requirements.txt ||
+    fail "pip install --requirement samples/requirements.txt failed"
+  echo "$wanted" >"$venv/installed"
+}
+
+cargo_deny() {
+  [ -x "$cache/tools/bin/cargo-deny" ] && return
+  echo "setup: installing cargo-deny" >&2
+  cargo install --quiet --locked --root "$cache/tools" cargo-deny || fail "cargo install cargo-deny failed"
+}
+
+system_packages
+toolchain
+for extra in "$@"; do
+  case "$extra" in
+    python) python_packages ;;
+    deny) cargo_deny ;;
+    *) fail "unknown: $extra" ;;
+  esac
+done

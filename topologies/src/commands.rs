@@ -1,0 +1,282 @@
+//! What each command does. Every error is one line that says what to do; the exit code is the result.
+
+use std::time::Instant;
+
+use penstock_adapters::kafka::Tail;
+use penstock_runtime::{Failure, Stop};
+use penstock_schemas::topics;
+use serde::Serialize;
+
+use crate::audit::{self, audit};
+use crate::bench;
+use crate::cli::{Cli, Command, ForgetArgs, IngestArgs, QueryArgs};
+use crate::config::Config;
+use crate::describe::describe;
+use crate::ingest::{Bars, Intake, Known, Pending, Report, deletion, seconds_since};
+use crate::query::{self, Question, answer};
+use crate::serve::{Work, read_ledger};
+use crate::session::{Session, Working, load_craft, stop_on_signals};
+use crate::status::{self, Status, stage_status, store_status};
+use crate::system::{Engines, Folder, Log, Ownership};
+
+/// Runs a command; the error is its one line.
+pub async fn execute(cli: Cli) -> Result<u8, String> {
+    let config = Config::load(&cli.common, std::env::vars())?;
+    let json = cli.common.json;
+    let outcome = match cli.command {
+        Command::Ingest(args) => ingest(&config, &args, json).await,
+        Command::Query(args) => ask(&config, &args, json).await,
+        Command::Run { stages } => run(&config, &stages).await,
+        Command::Describe { dot } => Ok(show_topology(dot, json)),
+        Command::Status => show_status(&config, json).await,
+        Command::Audit => show_audit(&config, json).await,
+        Command::Forget(args) => forget(&config, &args, json).await,
+        Command::Bench(args) => bench::bench(&config, &args, json).await,
+    };
+    outcome.map_err(|failure| failure.reason().to_owned())
+}
+
+/// Prints to stdout, as JSON or for a person.
+pub fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce() -> String) {
+    if json {
+        // Our own types always serialise.
+        println!(
+            "{}",
+            serde_json::to_string_pretty(value).unwrap_or_default()
+        );
+    } else {
+        print!("{}", text());
+    }
+}
+
+async fn ingest(config: &Config, args: &IngestArgs, json: bool) -> Result<u8, Failure> {
+    let start = Instant::now();
+    let mut report = Report::default();
+    match Session::open(config)? {
+        Session::Owner(folder) => {
+            let stop = Stop::new();
+            stop_on_signals(&stop)?;
+            let mut working = Working::start(config, folder, &[], stop.clone()).await?;
+            let bars = Bars::show(&working.parts.gauges);
+            let taking = take_in(&working.intake, args, &mut report, &bars);
+            let outcome = tokio::select! {
+                outcome = taking => outcome,
+                ended = working.pipeline.ended() => Err(interrupted(ended)),
+            };
+            drop(bars);
+            if outcome.is_ok() {
+                fill(
+                    &mut report,
+                    Work::default(),
+                    Work::of(&working.parts).await?,
+                );
+            }
+            let closed = working.close().await;
+            outcome.and(closed)?;
+        }
+        Session::Beside(beside) => {
+            let before = beside.client.work().await?;
+            let intake = beside.intake(config)?;
+            let bars = Bars::show(&Default::default());
+            take_in(&intake, args, &mut report, &bars).await?;
+            fill(&mut report, before, beside.client.work().await?);
+        }
+    }
+    report.seconds = seconds_since(start);
+    report.dead_letters.sort_by(|a, b| a.path.cmp(&b.path));
+    print(json, &report, || report.print());
+    Ok(report.exit_code())
+}
+
+fn interrupted(ended: Result<(), Failure>) -> Failure {
+    match ended {
+        Ok(()) => Failure::fatal(
+            "interrupted before every document was accounted for: ingest again to go on",
+        ),
+        Err(failure) => failure,
+    }
+}
+
+fn fill(report: &mut Report, before: Work, after: Work) {
+    report.pages = after.pages.saturating_sub(before.pages);
+    report.chunks = after.chunks.saturating_sub(before.chunks);
+    report.embedded = after.embedded.saturating_sub(before.embedded);
+    report.entities = after.entities;
+}
+
+/// Sends, and waits until every document is accounted for.
+async fn take_in(
+    intake: &Intake,
+    args: &IngestArgs,
+    report: &mut Report,
+    bars: &Bars,
+) -> Result<(), Failure> {
+    // The tail is taken before the ledger is read: what is completed in between is in one of them.
+    let mut tail = Tail::start(&intake.log.kafka, topics::COMPLETED.name()).await?;
+    let known = Known::read(&intake.log, &args.group).await?;
+    let mut pending = intake.send(args, &known, report, bars).await?;
+    drop(known);
+    pending
+        .settle(&mut tail, &intake.log.codec, report, bars)
+        .await
+}
+
+async fn ask(config: &Config, args: &QueryArgs, json: bool) -> Result<u8, Failure> {
+    let question = Question::from(args);
+    let found = match Session::open(config)? {
+        Session::Owner(folder) => {
+            let craft = load_craft(config).await?;
+            let engines = Engines::open(folder.path())?;
+            let stores = &engines.stores;
+            let (vectors, graph) = (stores.vectors.as_ref(), stores.graph.as_ref());
+            answer(&question, craft.embedder.as_ref(), vectors, graph).await?
+        }
+        Session::Beside(beside) => beside.client.query(&question).await?,
+    };
+    print(json, &found, || query::print(&found));
+    Ok(0)
+}
+
+async fn run(config: &Config, stages: &[String]) -> Result<u8, Failure> {
+    if config.is_embedded() && !stages.is_empty() {
+        return Err(Failure::fatal(
+            "run STAGE needs kafka.brokers: without a cluster all stages run in one process, with plain run",
+        ));
+    }
+    let folder = match Folder::take(&config.data)? {
+        Ownership::Ours(folder) => folder,
+        Ownership::Others(owner) => {
+            return Err(Failure::fatal(format!(
+                "data folder {}: another process owns it and serves it on {}: stop that one, or use another --data",
+                config.data.display(),
+                owner.address
+            )));
+        }
+    };
+    let stop = Stop::new();
+    stop_on_signals(&stop)?;
+    let mut working = Working::start(config, folder, stages, stop.clone()).await?;
+    eprintln!("running: log on {}", working.parts.log.kafka.brokers);
+    let ended = working.pipeline.ended().await;
+    let closed = working.close().await;
+    ended.and(closed)?;
+    Ok(0)
+}
+
+fn show_topology(dot: bool, json: bool) -> u8 {
+    let description = describe();
+    print(json, &description, || {
+        if dot {
+            description.dot()
+        } else {
+            description.print()
+        }
+    });
+    0
+}
+
+async fn show_status(config: &Config, json: bool) -> Result<u8, Failure> {
+    let status = match Session::open(config)? {
+        Session::Owner(folder) => {
+            let engines = Engines::open(folder.path())?;
+            let log = Log::open(config, folder.path()).await?;
+            let status = Status {
+                stages: stage_status(&log).await?,
+                stores: store_status(&engines.stores).await,
+            };
+            log.close().await;
+            status
+        }
+        Session::Beside(beside) => Status {
+            stages: stage_status(&beside.log).await?,
+            stores: beside.client.stores().await?,
+        },
+    };
+    print(json, &status, || status::print(&status));
+    Ok(0)
+}
+
+async fn show_audit(config: &Config, json: bool) -> Result<u8, Failure> {
+    let found = match Session::open(config)? {
+        Session::Owner(folder) => {
+            let engines = Engines::open(folder.path())?;
+            let log = Log::open(config, folder.path()).await?;
+            let ledger = read_ledger(&log).await?;
+            let found = audit(&ledger, &engines.stores).await?;
+            log.close().await;
+            found
+        }
+        Session::Beside(beside) => beside.client.audit().await?,
+    };
+    print(json, &found, || audit::print(&found));
+    Ok(if found.is_sound() { 0 } else { 2 })
+}
+
+/// What was forgotten.
+#[derive(Debug, Default, Serialize)]
+struct Forgotten {
+    removed: u64,
+}
+
+async fn forget(config: &Config, args: &ForgetArgs, json: bool) -> Result<u8, Failure> {
+    let mut report = Report::default();
+    match Session::open(config)? {
+        Session::Owner(folder) => {
+            let stop = Stop::new();
+            stop_on_signals(&stop)?;
+            let mut working = Working::start(config, folder, &[], stop.clone()).await?;
+            let outcome = tokio::select! {
+                outcome = remove(&working.intake, args, &mut report) => outcome,
+                ended = working.pipeline.ended() => Err(interrupted(ended)),
+            };
+            let closed = working.close().await;
+            outcome.and(closed)?;
+        }
+        Session::Beside(beside) => {
+            let intake = beside.intake(config)?;
+            remove(&intake, args, &mut report).await?;
+        }
+    }
+    let forgotten = Forgotten {
+        removed: report.documents.removed,
+    };
+    print(json, &forgotten, || {
+        format!("{} documents forgotten\n", forgotten.removed)
+    });
+    Ok(0)
+}
+
+async fn remove(intake: &Intake, args: &ForgetArgs, report: &mut Report) -> Result<(), Failure> {
+    let mut tail = Tail::start(&intake.log.kafka, topics::COMPLETED.name()).await?;
+    let groups = match (&args.group, args.document) {
+        (Some(group), _) => vec![group.clone()],
+        (None, Some(id)) => group_of_document(intake, id).await?,
+        (None, None) => Vec::new(),
+    };
+    let mut pending = Pending::default();
+    for group in groups {
+        let known = Known::read(&intake.log, &group).await?;
+        for (id, newest) in known.living() {
+            if args.document.is_none_or(|wanted| wanted == id) {
+                let record = deletion(id, &group, newest);
+                intake.produce(&record).await?;
+                pending.wait_for(id, record.version, record.path);
+            }
+        }
+    }
+    let bars = Bars::show(&Default::default());
+    pending
+        .settle(&mut tail, &intake.log.codec, report, &bars)
+        .await
+}
+
+async fn group_of_document(intake: &Intake, id: uuid::Uuid) -> Result<Vec<String>, Failure> {
+    let ledger = read_ledger(&intake.log).await?;
+    let found = ledger.into_iter().find(|entry| entry.document_guid == id);
+    match found {
+        Some(entry) => Ok(vec![entry.group]),
+        None => Err(Failure::fatal(format!(
+            "no document {id} is known: query --json and the ledger name documents"
+        ))),
+    }
+}

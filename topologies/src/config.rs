@@ -1,0 +1,431 @@
+//! Configuration: a plain struct, read in one place. Defaults, file, environment, flags: later wins.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use penstock_stages::settle::Partial;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::cli::Common;
+
+/// All that can be set. Empty text means not set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Folder of the embedded engines.
+    pub data: PathBuf,
+    pub kafka: KafkaSettings,
+    pub parse: ParseSettings,
+    pub shard: ShardSettings,
+    pub embed: EmbedSettings,
+    pub settle: SettleSettings,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KafkaSettings {
+    /// host:port, comma-separated; empty: everything is embedded.
+    pub brokers: String,
+    /// Partitions of topics that are created.
+    pub partitions: i32,
+    /// Any other librdkafka setting.
+    pub properties: Table,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParseSettings {
+    /// Parsing threads; 0: one per core.
+    pub threads: usize,
+    /// Largest source, MiB.
+    pub max_source_mib: u64,
+    /// Most pages of a document.
+    pub max_pages: u32,
+    /// Longest time for one part, seconds.
+    pub max_seconds: u64,
+    /// Most bytes that compressed content of a document may inflate to, MiB.
+    pub max_decompressed_mib: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShardSettings {
+    /// Longest chunk in tokens of the model, special tokens included; 0: as many as the model takes.
+    pub max_tokens: usize,
+    /// Tokens a chunk repeats of the one before.
+    pub overlap_tokens: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmbedSettings {
+    /// Folder of the model; empty: the one `make model` fetched.
+    pub model: String,
+    /// Threads; 0: one per core.
+    pub threads: usize,
+    /// Tokens in a batch.
+    pub batch_tokens: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SettleSettings {
+    /// hide: a document with dead letters keeps its older edition; show: it is shown with its gaps named.
+    pub partial: PartialSetting,
+    /// Editions without progress for so many hours are swept.
+    pub abandon_after_hours: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartialSetting {
+    Hide,
+    Show,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "./penstock-data".into(),
+            kafka: KafkaSettings {
+                brokers: String::new(),
+                partitions: 2,
+                properties: Table::new(),
+            },
+            parse: ParseSettings {
+                threads: 0,
+                max_source_mib: 1024,
+                max_pages: 20_000,
+                max_seconds: 120,
+                max_decompressed_mib: 512,
+            },
+            shard: ShardSettings {
+                max_tokens: 0,
+                overlap_tokens: 32,
+            },
+            embed: EmbedSettings {
+                model: String::new(),
+                threads: 0,
+                batch_tokens: 4096,
+            },
+            settle: SettleSettings {
+                partial: PartialSetting::Hide,
+                abandon_after_hours: 7 * 24,
+            },
+        }
+    }
+}
+
+impl Config {
+    /// Defaults, then the file, then PENSTOCK_* of `environment`, then flags. The error is one line that says what is
+    /// wrong and where.
+    pub fn load(
+        common: &Common,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, String> {
+        let mut table = default_table()?;
+        if let Some(path) = &common.config {
+            let file = read_file(path)?;
+            overlay(&mut table, file, "", &path.display().to_string())?;
+        }
+        for (name, text) in environment {
+            set_from_environment(&mut table, &name, &text)?;
+        }
+        for setting in &common.set {
+            let (key, text) = setting
+                .split_once('=')
+                .ok_or_else(|| format!("--set {setting}: expected KEY=VALUE"))?;
+            set_key(&mut table, key, text, &format!("--set {setting}"))?;
+        }
+        if let Some(data) = &common.data {
+            table.insert("data".into(), Value::String(data.display().to_string()));
+        }
+        let config: Self = Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| format!("configuration: {}", one_line(&error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let wrong = |key: &str, value: &dyn std::fmt::Display, want: &str| {
+            Err(format!("{key} is {value}, expected {want}"))
+        };
+        if !(1..=1024).contains(&self.kafka.partitions) {
+            return wrong("kafka.partitions", &self.kafka.partitions, "1 to 1024");
+        }
+        let max_tokens = self.shard.max_tokens;
+        if max_tokens != 0 && max_tokens < 16 {
+            return wrong("shard.max_tokens", &max_tokens, "0 or at least 16");
+        }
+        let longest = if max_tokens == 0 { 256 } else { max_tokens };
+        if self.shard.overlap_tokens * 2 > longest {
+            let want = format!("at most half of the chunk, {}", longest / 2);
+            return wrong("shard.overlap_tokens", &self.shard.overlap_tokens, &want);
+        }
+        for (key, value) in [
+            ("parse.max_source_mib", self.parse.max_source_mib),
+            ("parse.max_pages", u64::from(self.parse.max_pages)),
+            ("parse.max_seconds", self.parse.max_seconds),
+            (
+                "parse.max_decompressed_mib",
+                self.parse.max_decompressed_mib,
+            ),
+            ("embed.batch_tokens", self.embed.batch_tokens),
+            (
+                "settle.abandon_after_hours",
+                self.settle.abandon_after_hours,
+            ),
+        ] {
+            if value == 0 {
+                return wrong(key, &value, "more than 0");
+            }
+        }
+        Ok(())
+    }
+
+    /// True where no cluster is configured.
+    pub fn is_embedded(&self) -> bool {
+        self.kafka.brokers.is_empty()
+    }
+
+    /// Folder of the model.
+    pub fn model_dir(&self) -> PathBuf {
+        if !self.embed.model.is_empty() {
+            return PathBuf::from(&self.embed.model);
+        }
+        let cache = std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+            .unwrap_or_else(|| PathBuf::from(".cache"));
+        cache.join("penstock/models/all-MiniLM-L6-v2")
+    }
+
+    pub fn partial(&self) -> Partial {
+        match self.settle.partial {
+            PartialSetting::Hide => Partial::Hide,
+            PartialSetting::Show => Partial::Show,
+        }
+    }
+
+    pub fn abandon_after(&self) -> Duration {
+        Duration::from_secs(self.settle.abandon_after_hours * 60 * 60)
+    }
+}
+
+/// Environment names that are no configuration keys.
+const OTHER_NAMES: [&str; 2] = ["PENSTOCK_CONFIG", "PENSTOCK_LOG"];
+
+fn default_table() -> Result<Table, String> {
+    Table::try_from(Config::default())
+        .map_err(|error| format!("configuration defaults: {}", one_line(&error)))
+}
+
+fn read_file(path: &Path) -> Result<Table, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("configuration file {}: {error}", path.display()))?;
+    text.parse::<Table>().map_err(|error| {
+        format!(
+            "configuration file {}: {}",
+            path.display(),
+            one_line(&error)
+        )
+    })
+}
+
+/// Lays `over` on `table`; a key that has no default is an error that names the nearest one.
+fn overlay(table: &mut Table, over: Table, prefix: &str, origin: &str) -> Result<(), String> {
+    for (key, value) in over {
+        let path = format!("{prefix}{key}");
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(properties)), Value::Table(inner)) if path == "kafka.properties" => {
+                properties.extend(inner);
+            }
+            (Some(Value::Table(inner)), Value::Table(value)) => {
+                overlay(inner, value, &format!("{path}."), origin)?;
+            }
+            (Some(slot), value) => *slot = value,
+            (None, _) => return Err(unknown_key(&path, origin)),
+        }
+    }
+    Ok(())
+}
+
+fn set_from_environment(table: &mut Table, name: &str, text: &str) -> Result<(), String> {
+    if !name.starts_with("PENSTOCK_") || OTHER_NAMES.contains(&name) {
+        return Ok(());
+    }
+    let key = known_keys()
+        .into_iter()
+        .find(|key| environment_name(key) == name);
+    let Some(key) = key else {
+        let names = known_keys().into_iter().map(|key| environment_name(&key));
+        let hint = nearest(name, names).map_or(String::new(), |it| format!(", did you mean {it}"));
+        return Err(format!("environment: unknown {name}{hint}"));
+    };
+    set_key(table, &key, text, &format!("environment {name}"))
+}
+
+/// Sets a dotted key from text, as the type its default has.
+fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(), String> {
+    if let Some(property) = key.strip_prefix("kafka.properties.") {
+        if let Some(Value::Table(properties)) = table
+            .get_mut("kafka")
+            .and_then(|kafka| kafka.get_mut("properties"))
+        {
+            properties.insert(property.to_owned(), Value::String(text.to_owned()));
+        }
+        return Ok(());
+    }
+    let mut slot = None;
+    let mut level = Some(table);
+    let mut names = key.split('.').peekable();
+    while let (Some(name), Some(table)) = (names.next(), level.take()) {
+        match table.get_mut(name) {
+            Some(Value::Table(inner)) if names.peek().is_some() => level = Some(inner),
+            found => slot = found,
+        }
+    }
+    let slot = slot.ok_or_else(|| unknown_key(key, origin))?;
+    let wrong = |want: &str| format!("{origin}: {key} is {text:?}, expected {want}");
+    *slot = match slot {
+        Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
+        Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+        Value::String(_) => Value::String(text.to_owned()),
+        _ => return Err(wrong("a single value")),
+    };
+    Ok(())
+}
+
+fn known_keys() -> Vec<String> {
+    fn collect(table: &Table, prefix: &str, keys: &mut Vec<String>) {
+        for (key, value) in table {
+            match value {
+                Value::Table(inner) => collect(inner, &format!("{prefix}{key}."), keys),
+                _ => keys.push(format!("{prefix}{key}")),
+            }
+        }
+    }
+    let mut keys = Vec::new();
+    if let Ok(table) = default_table() {
+        collect(&table, "", &mut keys);
+    }
+    keys
+}
+
+fn environment_name(key: &str) -> String {
+    format!("PENSTOCK_{}", key.replace('.', "_").to_uppercase())
+}
+
+fn unknown_key(key: &str, origin: &str) -> String {
+    let hint = nearest(key, known_keys().into_iter())
+        .map_or(String::new(), |it| format!(", did you mean {it}"));
+    format!("{origin}: unknown key {key}{hint}")
+}
+
+fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    known
+        .map(|it| (strsim::damerau_levenshtein(name, &it), it))
+        .min()
+        .map(|(_, it)| it)
+}
+
+fn one_line(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with(['|', '^']))
+        .collect();
+    lines.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)], set: &[&str]) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("penstock.toml");
+        std::fs::write(&path, file).unwrap();
+        let common = Common {
+            config: Some(path),
+            data: None,
+            json: false,
+            set: set.iter().map(|it| it.to_string()).collect(),
+        };
+        let environment = environment
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
+        Config::load(&common, environment)
+    }
+
+    #[test]
+    fn later_wins() {
+        let file = "[shard]\nmax_tokens = 100\noverlap_tokens = 10\n[embed]\nthreads = 3\n";
+        let environment = [
+            ("PENSTOCK_SHARD_MAX_TOKENS", "120"),
+            ("PENSTOCK_KAFKA_BROKERS", "a:9092"),
+            ("HOME", "/"),
+        ];
+        let config = load(file, &environment, &["shard.max_tokens=128"]).unwrap();
+        assert_eq!(config.shard.max_tokens, 128);
+        assert_eq!(config.shard.overlap_tokens, 10);
+        assert_eq!(config.embed.threads, 3);
+        assert!(!config.is_embedded());
+    }
+
+    #[test]
+    fn errors_say_what_and_where() {
+        let check = |result: Result<Config, String>, expected: &[&str]| {
+            let error = result.unwrap_err();
+            assert_eq!(error.lines().count(), 1, "{error}");
+            for word in expected {
+                assert!(error.contains(word), "{error:?} lacks {word:?}");
+            }
+        };
+        check(
+            load("[shard]\nmax_token = 1", &[], &[]),
+            &[
+                "penstock.toml",
+                "shard.max_token",
+                "did you mean shard.max_tokens",
+            ],
+        );
+        check(load("[shard\n", &[], &[]), &["penstock.toml"]);
+        check(
+            load("[shard]\nmax_tokens = \"x\"", &[], &[]),
+            &["max_tokens"],
+        );
+        check(
+            load("", &[("PENSTOCK_SHART_MAX_TOKENS", "1")], &[]),
+            &[
+                "PENSTOCK_SHART_MAX_TOKENS",
+                "did you mean PENSTOCK_SHARD_MAX_TOKENS",
+            ],
+        );
+        check(
+            load("", &[("PENSTOCK_EMBED_THREADS", "many")], &[]),
+            &["PENSTOCK_EMBED_THREADS", "whole number"],
+        );
+        check(
+            load("", &[], &["shard.max_tokens=4"]),
+            &["shard.max_tokens is 4", "at least 16"],
+        );
+        check(
+            load("", &[], &["shard.overlap_tokens=200"]),
+            &["shard.overlap_tokens", "at most half"],
+        );
+        check(load("[settle]\npartial = \"maybe\"", &[], &[]), &["maybe"]);
+    }
+
+    #[test]
+    fn any_kafka_property_passes() {
+        let config = load(
+            "[kafka.properties]\n\"security.protocol\" = \"ssl\"",
+            &[],
+            &["kafka.properties.linger.ms=3"],
+        )
+        .unwrap();
+        assert_eq!(
+            config.kafka.properties["security.protocol"].as_str(),
+            Some("ssl")
+        );
+        assert_eq!(config.kafka.properties["linger.ms"].as_str(), Some("3"));
+    }
+}

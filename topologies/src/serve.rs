@@ -1,0 +1,220 @@
+//! The owner of a data folder serves other processes of the same user, on loopback.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use penstock_adapters::kafka::read_topic;
+use penstock_runtime::Failure;
+use penstock_schemas::{LedgerEntry, topics};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::audit::{Audit, audit};
+use crate::pipeline::Parts;
+use crate::query::{Answer, Question, answer};
+use crate::status::{StoreStatus, store_status};
+use crate::system::{Log, Owner};
+
+/// Work done by the owner since it started, for the summary of an `ingest` beside it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    pub pages: u64,
+    pub chunks: u64,
+    pub embedded: u64,
+    /// Entities in the graph now.
+    pub entities: u64,
+}
+
+impl Work {
+    pub async fn of(parts: &Parts) -> Result<Self, Failure> {
+        Ok(Self {
+            pages: parts.counters.pages.get(),
+            chunks: parts.counters.chunks.get(),
+            embedded: parts.counters.embed.embedded(),
+            entities: parts.stores.graph.counts().await?.entities,
+        })
+    }
+}
+
+/// The server; ends when stopped.
+pub struct Server {
+    address: String,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens on a free port of 127.0.0.1. Every request must bring `token`.
+    pub async fn start(parts: Arc<Parts>, token: String) -> Result<Self, Failure> {
+        let wrong = |error: std::io::Error| {
+            Failure::fatal(format!(
+                "cannot serve other processes on 127.0.0.1: {error}"
+            ))
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(wrong)?;
+        let address = listener.local_addr().map_err(wrong)?.to_string();
+        let expected: Arc<str> = format!("Bearer {token}").into();
+        let routes = Router::new()
+            .route("/query", post(serve_query))
+            .route("/work", get(serve_work))
+            .route("/stores", get(serve_stores))
+            .route("/audit", get(serve_audit))
+            .layer(middleware::from_fn_with_state(expected, check_token))
+            .with_state(parts);
+        let serving = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, routes).await {
+                tracing::error!(%error, "the loopback server stopped");
+            }
+        });
+        Ok(Self { address, serving })
+    }
+
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    pub fn stop(self) {
+        self.serving.abort();
+    }
+}
+
+async fn check_token(State(expected): State<Arc<str>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get("authorization");
+    if given.is_some_and(|it| it.as_bytes() == expected.as_bytes()) {
+        next.run(request).await
+    } else {
+        StatusCode::UNAUTHORIZED.into_response()
+    }
+}
+
+struct Refused(Failure);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = match self.0 {
+            Failure::Poison(_) => StatusCode::BAD_REQUEST,
+            Failure::Transient { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Failure::Fatal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, self.0.reason().to_owned()).into_response()
+    }
+}
+
+type Served<T> = Result<Json<T>, Refused>;
+
+async fn serve_query(
+    State(parts): State<Arc<Parts>>,
+    Json(question): Json<Question>,
+) -> Served<Answer> {
+    let answer = answer(
+        &question,
+        parts.craft.embedder.as_ref(),
+        parts.stores.vectors.as_ref(),
+        parts.stores.graph.as_ref(),
+    );
+    answer.await.map(Json).map_err(Refused)
+}
+
+async fn serve_work(State(parts): State<Arc<Parts>>) -> Served<Work> {
+    Work::of(&parts).await.map(Json).map_err(Refused)
+}
+
+async fn serve_stores(State(parts): State<Arc<Parts>>) -> Served<Vec<StoreStatus>> {
+    Ok(Json(store_status(&parts.stores).await))
+}
+
+async fn serve_audit(State(parts): State<Arc<Parts>>) -> Served<Audit> {
+    let ledger = read_ledger(&parts.log).await.map_err(Refused)?;
+    audit(&ledger, &parts.stores)
+        .await
+        .map(Json)
+        .map_err(Refused)
+}
+
+/// The newest ledger entry of every document.
+pub async fn read_ledger(log: &Log) -> Result<Vec<LedgerEntry>, Failure> {
+    let mut newest = std::collections::BTreeMap::new();
+    for entry in read_topic(&log.kafka, &log.codec, topics::LEDGER).await? {
+        if let Some(value) = entry.value {
+            newest.insert(value.document_guid, value);
+        }
+    }
+    Ok(newest.into_values().collect())
+}
+
+/// Asks the owner.
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+impl Client {
+    pub fn new(owner: &Owner) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .map_err(|error| Failure::fatal(format!("cannot ask other processes: {error}")))?;
+        Ok(Self {
+            http,
+            base: format!("http://{}", owner.address),
+            token: owner.token.clone(),
+        })
+    }
+
+    pub async fn query(&self, question: &Question) -> Result<Answer, Failure> {
+        let url = format!("{}/query", self.base);
+        self.call(self.http.post(url).json(question)).await
+    }
+
+    pub async fn work(&self) -> Result<Work, Failure> {
+        self.call(self.http.get(format!("{}/work", self.base)))
+            .await
+    }
+
+    pub async fn stores(&self) -> Result<Vec<StoreStatus>, Failure> {
+        self.call(self.http.get(format!("{}/stores", self.base)))
+            .await
+    }
+
+    pub async fn audit(&self) -> Result<Audit, Failure> {
+        self.call(self.http.get(format!("{}/audit", self.base)))
+            .await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, Failure> {
+        let wrong = |error: reqwest::Error| {
+            Failure::transient(format!(
+                "the process that owns the data folder does not answer: {}",
+                error.without_url()
+            ))
+        };
+        let response = request
+            .bearer_auth(&self.token)
+            .send()
+            .await
+            .map_err(wrong)?;
+        if !response.status().is_success() {
+            let status = response.status();
+            let reason = response.text().await.map_err(wrong)?;
+            return Err(Failure::fatal(if reason.is_empty() {
+                format!("the process that owns the data folder answers {status}")
+            } else {
+                reason
+            }));
+        }
+        response.json().await.map_err(wrong)
+    }
+}

@@ -1,0 +1,161 @@
+//! A command's hold on the system: as the owner of the data folder, or beside the process that owns it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock_adapters::kafka::KafkaSink;
+use penstock_adapters::objects::FileObjects;
+use penstock_runtime::{Failure, Stop};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::heartbeat;
+use crate::ingest::Intake;
+use crate::pipeline::{Parts, Pipeline};
+use crate::serve::{self, Client, Server};
+use crate::system::{Craft, Engines, Folder, Log, Owner, Ownership};
+
+/// How long stages may take to finish what they have begun.
+pub const DRAIN: Duration = Duration::from_secs(20);
+
+/// The owner of the folder, with stages at work.
+pub struct Working {
+    pub pipeline: Pipeline,
+    pub parts: Arc<Parts>,
+    pub intake: Intake,
+    pub engines: Engines,
+    server: Server,
+    folder: Folder,
+}
+
+impl Working {
+    /// Opens everything, starts the named stages (none named: all), and serves other processes.
+    pub async fn start(
+        config: &Config,
+        folder: Folder,
+        stages: &[String],
+        stop: Stop,
+    ) -> Result<Self, Failure> {
+        let craft = load_craft(config).await?;
+        let engines = Engines::open(folder.path())?;
+        let log = Arc::new(Log::open(config, folder.path()).await?);
+        let parts = Arc::new(Parts::new(
+            config.clone(),
+            log.clone(),
+            engines.stores.clone(),
+            craft.clone(),
+        )?);
+        let token = Uuid::new_v4().simple().to_string();
+        let server = Server::start(parts.clone(), token.clone()).await?;
+        folder.announce(&Owner {
+            address: server.address(),
+            token,
+            kafka: log.kafka.brokers.clone(),
+            recipe: craft.recipe.clone(),
+        })?;
+        let intake = Intake {
+            log,
+            sink: parts.sink.clone(),
+            blobs: engines.stores.blobs.clone(),
+            recipe: craft.recipe,
+            max_source: max_source(config),
+        };
+        let pipeline = Pipeline::start(parts.clone(), stages, stop.clone())?;
+        tokio::spawn(heartbeat::beat(parts.clone(), stop));
+        Ok(Self {
+            pipeline,
+            parts,
+            intake,
+            engines,
+            server,
+            folder,
+        })
+    }
+
+    /// Stops the stages, then the server, then the engines.
+    pub async fn close(self) -> Result<(), Failure> {
+        let outcome = self.pipeline.close(DRAIN).await;
+        self.server.stop();
+        drop(self.folder);
+        outcome
+    }
+}
+
+/// Beside the owner of the folder.
+pub struct Beside {
+    pub client: Client,
+    pub log: Arc<Log>,
+    owner: Owner,
+}
+
+impl Beside {
+    pub fn of(owner: Owner) -> Result<Self, Failure> {
+        Ok(Self {
+            client: Client::new(&owner)?,
+            log: Arc::new(Log::of_owner(&owner)),
+            owner,
+        })
+    }
+
+    /// What `ingest` needs to hand documents to the owner's stages.
+    pub fn intake(&self, config: &Config) -> Result<Intake, Failure> {
+        Ok(Intake {
+            log: self.log.clone(),
+            sink: Arc::new(KafkaSink::new(&self.log.kafka)?),
+            blobs: Arc::new(FileObjects::open(&config.data.join("objects"))?),
+            recipe: self.owner.recipe.clone(),
+            max_source: max_source(config),
+        })
+    }
+}
+
+/// The owner's place, or a way to it.
+pub enum Session {
+    Owner(Folder),
+    Beside(Box<Beside>),
+}
+
+impl Session {
+    pub fn open(config: &Config) -> Result<Self, Failure> {
+        match Folder::take(&config.data)? {
+            Ownership::Ours(folder) => Ok(Self::Owner(folder)),
+            Ownership::Others(owner) => Ok(Self::Beside(Box::new(Beside::of(owner)?))),
+        }
+    }
+}
+
+/// Loads model and rules off the runtime's threads.
+pub async fn load_craft(config: &Config) -> Result<Craft, Failure> {
+    let config = config.clone();
+    tokio::task::spawn_blocking(move || Craft::load(&config))
+        .await
+        .map_err(|error| Failure::fatal(format!("loading the model broke off: {error}")))?
+}
+
+fn max_source(config: &Config) -> u64 {
+    config.parse.max_source_mib << 20
+}
+
+/// Stops softly at the first SIGINT or SIGTERM, hard at the second.
+pub fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wrong = |error| Failure::fatal(format!("signals cannot be heard: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(wrong)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(wrong)?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.is_soft() {
+                stop.hard();
+            }
+            stop.soft();
+        }
+    });
+    Ok(())
+}
+
+pub use serve::Work;

@@ -1,0 +1,260 @@
+//! What a command works with: the data folder, the log, the stores, the model.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use penstock_adapters::candle::Candle;
+use penstock_adapters::embedded::broker::Broker;
+use penstock_adapters::embedded::cache::SqlVectorCache;
+use penstock_adapters::embedded::graph::SqlGraph;
+use penstock_adapters::embedded::qdrant_edge::QdrantEdge;
+use penstock_adapters::kafka::{Admin, KafkaConfig};
+use penstock_adapters::objects::FileObjects;
+use penstock_runtime::Failure;
+use penstock_schemas::{Codec, content_hash, topics};
+use penstock_stages::embed::Embedder;
+use penstock_stages::index::CollectionSpec;
+use penstock_stages::link::Rules;
+use penstock_stages::settle::Stores;
+use penstock_stages::shard::Tokens;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// Held for as long as a process owns the folder.
+pub const OWNER_LOCK: &str = "owner.lock";
+/// Where the owner serves the others.
+const OWNER_FILE: &str = "owner.json";
+
+/// How the owner of a data folder is reached. The file is readable by its user only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// host:port of its server, on loopback.
+    pub address: String,
+    /// Sent with every request.
+    pub token: String,
+    /// host:port of the log.
+    pub kafka: String,
+    /// Digest of what its stages make results with.
+    pub recipe: String,
+}
+
+/// The data folder, for as long as this process owns it.
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Whether the folder is ours or another process's.
+pub enum Ownership {
+    Ours(Folder),
+    Others(Owner),
+}
+
+impl Folder {
+    /// Takes the folder, or tells who has it.
+    pub fn take(path: &Path) -> Result<Ownership, Failure> {
+        let wrong = |what: &str, error: std::io::Error| {
+            Failure::fatal(format!("data folder {}: {what}: {error}", path.display()))
+        };
+        std::fs::create_dir_all(path).map_err(|error| wrong("cannot be made", error))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(OWNER_LOCK))
+            .map_err(|error| wrong("cannot be written", error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Ownership::Ours(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            })),
+            Err(std::fs::TryLockError::WouldBlock) => read_owner(path).map(Ownership::Others),
+            Err(std::fs::TryLockError::Error(error)) => Err(wrong("cannot be locked", error)),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells other processes how to reach this one.
+    pub fn announce(&self, owner: &Owner) -> Result<(), Failure> {
+        let write = || -> std::io::Result<()> {
+            let temporary = self.path.join("owner.json.new");
+            // A file of an earlier run may be there, with other permissions.
+            if temporary.exists() {
+                std::fs::remove_file(&temporary)?;
+            }
+            let mut file = File::options()
+                .create_new(true)
+                .write(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(serde_json::to_string(owner)?.as_bytes())?;
+            std::fs::rename(&temporary, self.path.join(OWNER_FILE))
+        };
+        write().map_err(|error| {
+            Failure::fatal(format!(
+                "data folder {}: {OWNER_FILE} cannot be written: {error}",
+                self.path.display()
+            ))
+        })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Nobody serves here any more. A file that stays is harmless: the lock tells.
+        let _ = std::fs::remove_file(self.path.join(OWNER_FILE));
+    }
+}
+
+fn read_owner(path: &Path) -> Result<Owner, Failure> {
+    let text = std::fs::read_to_string(path.join(OWNER_FILE)).map_err(|_| {
+        Failure::fatal(format!(
+            "data folder {}: another process owns it and is just starting or stopping: try again, or use another --data",
+            path.display()
+        ))
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::fatal(format!(
+            "data folder {}: {OWNER_FILE} is damaged: {error}: stop the process that owns the folder",
+            path.display()
+        ))
+    })
+}
+
+/// The stores, opened by the owner of the folder.
+pub struct Engines {
+    pub stores: Stores,
+    pub vectors: Arc<QdrantEdge>,
+}
+
+impl Engines {
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let spec = CollectionSpec::declared()?;
+        let vectors = Arc::new(QdrantEdge::open(
+            &folder.join("vectors"),
+            &spec,
+            spec.vectors.dense.size,
+        )?);
+        let stores = Stores {
+            vectors: vectors.clone(),
+            graph: Arc::new(SqlGraph::open(&folder.join("graph.db"))?),
+            blobs: Arc::new(FileObjects::open(&folder.join("objects"))?),
+            cache: Arc::new(SqlVectorCache::open(&folder.join("vectors.db"))?),
+        };
+        Ok(Self { stores, vectors })
+    }
+}
+
+/// The model, its tokenizer and the rules: all that shapes a result.
+#[derive(Clone)]
+pub struct Craft {
+    pub embedder: Arc<dyn Embedder>,
+    pub tokens: Arc<Tokens>,
+    pub rules: Arc<Rules>,
+    /// Longest chunk, tokens.
+    pub max_tokens: usize,
+    /// Digest of extractor, chunking, model and rules.
+    pub recipe: String,
+}
+
+impl Craft {
+    pub fn load(config: &Config) -> Result<Self, Failure> {
+        let dir = config.model_dir();
+        let embedder = Candle::load(&dir, threads(config.embed.threads))?;
+        let tokens = Tokens::load(&dir)?;
+        let rules = Rules::built_in()?;
+        let info = embedder.info().clone();
+        let max_tokens = match config.shard.max_tokens {
+            0 => info.max_tokens,
+            set if set > info.max_tokens => {
+                return Err(Failure::fatal(format!(
+                    "shard.max_tokens is {set}, the model {} takes at most {}",
+                    info.name, info.max_tokens
+                )));
+            }
+            set => set,
+        };
+        let recipe = serde_json::json!({
+            "extractor": penstock_stages::parse::REVISION,
+            "chunking": [max_tokens, config.shard.overlap_tokens],
+            "model": info.name,
+            "rules": rules.digest(),
+        });
+        Ok(Self {
+            embedder: Arc::new(embedder),
+            tokens: Arc::new(tokens),
+            rules: Arc::new(rules),
+            max_tokens,
+            recipe: content_hash(recipe.to_string().as_bytes()),
+        })
+    }
+}
+
+/// The number of threads to use where `set` is 0: one per core.
+pub fn threads(set: usize) -> usize {
+    match set {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        set => set,
+    }
+}
+
+/// The log: a cluster, or the broker in this process.
+pub struct Log {
+    pub kafka: KafkaConfig,
+    pub codec: Codec,
+    broker: Option<Broker>,
+}
+
+impl Log {
+    /// Starts the embedded broker, or reaches the configured one; makes missing topics.
+    pub async fn open(config: &Config, folder: &Path) -> Result<Self, Failure> {
+        let (kafka, broker) = if config.is_embedded() {
+            let broker = Broker::start(&folder.join("log")).await?;
+            (KafkaConfig::embedded(broker.address()), Some(broker))
+        } else {
+            (cluster(config), None)
+        };
+        let admin = Admin::new(&kafka)?;
+        admin
+            .ensure_topics(&topics::all(), config.kafka.partitions, 1)
+            .await?;
+        Ok(Self {
+            kafka,
+            codec: Codec::default(),
+            broker,
+        })
+    }
+
+    /// The log of the process that owns the folder.
+    pub fn of_owner(owner: &Owner) -> Self {
+        Self {
+            kafka: KafkaConfig::embedded(owner.kafka.clone()),
+            codec: Codec::default(),
+            broker: None,
+        }
+    }
+
+    pub async fn close(self) {
+        if let Some(broker) = self.broker {
+            broker.stop().await;
+        }
+    }
+}
+
+fn cluster(config: &Config) -> KafkaConfig {
+    let mut kafka = KafkaConfig::new(config.kafka.brokers.clone());
+    for (name, value) in &config.kafka.properties {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        kafka.properties.insert(name.clone(), text);
+    }
+    kafka
+}
