@@ -99,16 +99,23 @@ static PAIR: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// A block of `Key: value` lines; returns how many lines it has. A key without value encloses the deeper lines below it.
+/// A key that comes again begins another record.
 fn pairs(text: &str, lines: &[Line], found: &mut Vec<Record>) -> usize {
     let Some(pattern) = PAIR.as_ref() else {
         return 0;
     };
-    // Keys that enclose what follows, each with its depth and the record of its members.
-    let mut open: Vec<(usize, String, usize)> = Vec::new();
-    let first = found.len();
-    found.push(Record::new());
+    // Keys without value, each with its depth.
+    let mut open: Vec<(usize, String)> = Vec::new();
+    // What encloses the record under construction, and how deep it is.
+    let mut inside: Option<(usize, Option<String>)> = None;
     let mut used = 0;
     for line in lines {
+        if let Some(row) = row(text, line, pattern) {
+            found.push(row);
+            inside = None;
+            used += 1;
+            continue;
+        }
         let Some(pair) = pattern.captures(line.text(text)) else {
             break;
         };
@@ -117,31 +124,53 @@ fn pairs(text: &str, lines: &[Line], found: &mut Vec<Record>) -> usize {
         };
         used += 1;
         let depth = indent.as_str().chars().count();
-        open.retain(|(enclosing, _, _)| *enclosing < depth);
+        open.retain(|(enclosing, _)| *enclosing < depth);
         let (path, name) = flattened(name.as_str());
-        let parent = path.or_else(|| open.last().map(|(_, parent, _)| parent.clone()));
-        let record = open.last().map_or(first, |(_, _, record)| *record);
-        match pair
+        let parent = path.or_else(|| open.last().map(|(_, parent)| parent.clone()));
+        let value = pair
             .name("value")
-            .filter(|value| !value.as_str().trim().is_empty())
-        {
-            Some(value) => {
-                let start = line.0.start + value.start();
-                let value = trimmed(text, start..line.0.start + value.end());
-                if let Some(record) = found.get_mut(record) {
-                    record.push(labelled(name, parent.as_deref(), value));
-                }
-            }
-            None => {
-                found.push(Record::new());
-                open.push((depth, name, found.len() - 1));
-            }
+            .filter(|value| !value.as_str().trim().is_empty());
+        let Some(value) = value else {
+            open.push((depth, name));
+            inside = None;
+            continue;
+        };
+        let start = line.0.start + value.start();
+        let value = trimmed(text, start..line.0.start + value.end());
+        let place = Some((depth, parent.clone()));
+        let again = found
+            .last()
+            .is_some_and(|record| record.iter().any(|it| it.names.first() == Some(&name)));
+        if inside != place || again {
+            found.push(Record::new());
+            inside = place;
+        }
+        if let Some(record) = found.last_mut() {
+            record.push(labelled(name, parent.as_deref(), value));
         }
     }
-    if used == 0 {
-        found.truncate(first);
-    }
     used
+}
+
+/// A line of several pairs, `Key: value; Key: value`: a row that names its columns.
+fn row(text: &str, line: &Line, pattern: &Regex) -> Option<Record> {
+    let mut record = Record::new();
+    let mut start = line.0.start;
+    for cell in line.text(text).split("; ") {
+        let end = start + cell.len();
+        if let Some((name, value)) = pattern
+            .captures(cell)
+            .and_then(|pair| Some((pair.name("key")?, pair.name("value")?)))
+        {
+            let value = trimmed(text, start + value.start()..start + value.end());
+            record.push(labelled(key(name.as_str()), None, value));
+        } else if let Some(last) = record.last_mut() {
+            // A value with a semicolon of its own.
+            last.value.end = trimmed(text, start..end).end;
+        }
+        start = end + 2;
+    }
+    (record.len() > 1).then_some(record)
 }
 
 /// `customer.name` or `drivers[0].name` as what encloses, and the key.
@@ -196,7 +225,8 @@ fn bare(text: &str, lines: &[Line], known: &BTreeSet<String>, found: &mut Vec<Re
 fn beside(text: &str, line: &Line, known: &BTreeSet<String>) -> Option<Labelled> {
     const LONGEST: usize = 80;
     let written = line.text(text);
-    if written.len() > LONGEST || written.ends_with('.') && written.len() > LONGEST / 2 {
+    let sentence = written.ends_with('.') && written.len() > LONGEST / 2;
+    if written.len() > LONGEST || sentence || known.contains(&key(written)) {
         return None;
     }
     // The longest known key that the line starts with.
@@ -292,6 +322,15 @@ mod tests {
             &["invoice number=INV-1; status=open"],
         );
         check("Status messages go to control.", &[]);
+    }
+
+    #[test]
+    fn rows_that_name_their_columns() {
+        check(
+            "Driver: Ann; Status: on; x\nDriver: Bob; Status: off",
+            &["driver=Ann; status=on; x", "driver=Bob; status=off"],
+        );
+        check("Result: seen; valid", &["result=seen; valid"]);
     }
 
     #[test]

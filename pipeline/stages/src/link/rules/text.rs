@@ -70,6 +70,18 @@ fn continues(line: &str) -> bool {
         && !line.contains(" | ")
         && !line.contains("  ")
         && !line.ends_with(':')
+        && !is_row(line)
+}
+
+/// Whether a line begins with a key, or has cells that stand close together, as those of CSV do.
+fn is_row(line: &str) -> bool {
+    const LONGEST_KEY: usize = 50;
+    let key = line.find(": ").is_some_and(|at| at < LONGEST_KEY);
+    let closely = |separator: char| {
+        let cells = line.split(separator).skip(1);
+        cells.filter(|cell| !cell.starts_with(' ')).count() >= 2
+    };
+    key || [',', ';', '\t'].into_iter().any(closely)
 }
 
 fn sentence_starts(text: &str) -> Vec<usize> {
@@ -171,6 +183,10 @@ mod tests {
         check(&format!("{long}\n\nService"), &format!("{long}\n\nService"));
         check(&format!("{long}\n- Service"), &format!("{long}\n- Service"));
         check("Short\nline\n", "Short\nline\n");
+        let row = "Load number: LD-1; Pickup location: Hamburg; Status: delivered; Freight: EUR 5";
+        check(&format!("{row}\n{row}"), &format!("{row}\n{row}"));
+        let cells = "Load number,Pickup location,Delivery location,Status,Customer,Loading date";
+        check(&format!("{cells}\n{cells}"), &format!("{cells}\n{cells}"));
         check(&format!("| {long} |\nnext"), &format!("| {long} |\nnext"));
     }
 
