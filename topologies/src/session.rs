@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_adapters::kafka::KafkaSink;
-use penstock_adapters::objects::FileObjects;
+use penstock_adapters::objects::Objects;
 use penstock_runtime::{Failure, Stop};
 use uuid::Uuid;
 
@@ -102,7 +102,7 @@ impl Beside {
         Ok(Intake {
             log: self.log.clone(),
             sink: Arc::new(KafkaSink::new(&self.log.kafka)?),
-            blobs: Arc::new(FileObjects::open(&config.data.join("objects"))?),
+            blobs: Arc::new(Objects::in_folder(&config.data.join("objects"))?),
             recipe: self.owner.recipe.clone(),
             max_source: max_source(config),
         })

@@ -12,7 +12,7 @@ use penstock_adapters::embedded::cache::SqlVectorCache;
 use penstock_adapters::embedded::graph::SqlGraph;
 use penstock_adapters::embedded::qdrant_edge::QdrantEdge;
 use penstock_adapters::kafka::{Admin, KafkaConfig};
-use penstock_adapters::objects::FileObjects;
+use penstock_adapters::objects::Objects;
 use penstock_runtime::Failure;
 use penstock_schemas::{Codec, content_hash, topics};
 use penstock_stages::embed::Embedder;
@@ -145,7 +145,7 @@ impl Engines {
         let stores = Stores {
             vectors: vectors.clone(),
             graph: Arc::new(SqlGraph::open(&folder.join("graph.db"))?),
-            blobs: Arc::new(FileObjects::open(&folder.join("objects"))?),
+            blobs: Arc::new(Objects::in_folder(&folder.join("objects"))?),
             cache: Arc::new(SqlVectorCache::open(&folder.join("vectors.db"))?),
         };
         Ok(Self { stores, vectors })
