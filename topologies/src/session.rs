@@ -13,7 +13,7 @@ use crate::heartbeat;
 use crate::ingest::Intake;
 use crate::pipeline::{Parts, Pipeline};
 use crate::serve::{self, Client, Server};
-use crate::system::{Craft, Engines, Folder, Log, Owner, Ownership};
+use crate::system::{Craft, Engines, Folder, Log, Owner, Ownership, disk_full};
 
 /// How long stages may take to finish what they have begun.
 pub const DRAIN: Duration = Duration::from_secs(20);
@@ -37,6 +37,7 @@ impl Working {
         stop: Stop,
     ) -> Result<Self, Failure> {
         let craft = load_craft(config).await?;
+        check_space(folder.path()).await?;
         let engines = Engines::open(folder.path())?;
         let log = Arc::new(Log::open(config, folder.path()).await?);
         let parts = Arc::new(Parts::new(
@@ -121,6 +122,15 @@ impl Session {
             Ownership::Ours(folder) => Ok(Self::Owner(folder)),
             Ownership::Others(owner) => Ok(Self::Beside(Box::new(Beside::of(owner)?))),
         }
+    }
+}
+
+/// Refuses to start where there is no room to work.
+async fn check_space(folder: &std::path::Path) -> Result<(), Failure> {
+    tokio::select! {
+        biased;
+        full = disk_full(folder.to_owned()) => Err(full),
+        () = std::future::ready(()) => Ok(()),
     }
 }
 

@@ -258,3 +258,22 @@ fn cluster(config: &Config) -> KafkaConfig {
     }
     kafka
 }
+
+/// Resolves when the disk of the data folder is almost full: what is in flight could not be kept much longer.
+pub async fn disk_full(folder: PathBuf) -> Failure {
+    const LEAST: u64 = 16 << 20;
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+    loop {
+        match fs4::available_space(&folder) {
+            Ok(free) if free < LEAST => {
+                return Failure::fatal(format!(
+                    "data folder {}: only {} MiB of space are left on its disk: free some and run it again, nothing is lost",
+                    folder.display(),
+                    free >> 20
+                ));
+            }
+            // What cannot be asked is not full; writing will tell.
+            Ok(_) | Err(_) => tokio::time::sleep(EVERY).await,
+        }
+    }
+}
