@@ -17,7 +17,7 @@ use crate::query::{self, Question, answer};
 use crate::serve::{Work, read_ledger};
 use crate::session::{Session, Working, load_craft, stop_on_signals};
 use crate::status::{self, Status, stage_status, store_status};
-use crate::system::{Engines, Folder, Log, Ownership};
+use crate::system::{Engines, Folder, Log, Ownership, disk_full};
 
 /// Runs a command; the error is its one line.
 pub async fn execute(cli: Cli) -> Result<u8, String> {
@@ -62,6 +62,7 @@ async fn ingest(config: &Config, args: &IngestArgs, json: bool) -> Result<u8, Fa
             let outcome = tokio::select! {
                 outcome = taking => outcome,
                 ended = working.pipeline.ended() => Err(interrupted(ended)),
+                full = disk_full(config.data.clone()) => Err(full),
             };
             drop(bars);
             if outcome.is_ok() {

@@ -272,16 +272,7 @@ fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(),
         }
         return Ok(());
     }
-    let mut slot = None;
-    let mut level = Some(table);
-    let mut names = key.split('.').peekable();
-    while let (Some(name), Some(table)) = (names.next(), level.take()) {
-        match table.get_mut(name) {
-            Some(Value::Table(inner)) if names.peek().is_some() => level = Some(inner),
-            found => slot = found,
-        }
-    }
-    let slot = slot.ok_or_else(|| unknown_key(key, origin))?;
+    let slot = find_key(table, key).ok_or_else(|| unknown_key(key, origin))?;
     let wrong = |want: &str| format!("{origin}: {key} is {text:?}, expected {want}");
     *slot = match slot {
         Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
@@ -290,6 +281,16 @@ fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(),
         _ => return Err(wrong("a single value")),
     };
     Ok(())
+}
+
+fn find_key<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Value> {
+    match key.split_once('.') {
+        None => table.get_mut(key),
+        Some((name, rest)) => match table.get_mut(name)? {
+            Value::Table(inner) => find_key(inner, rest),
+            _ => None,
+        },
+    }
 }
 
 fn known_keys() -> Vec<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_runtime::{Route, Sink, Stop};
+use penstock_runtime::{Route, Stop};
 use penstock_schemas::{Heartbeat, StageGauges, StoreHealth, now_ms, topics};
 use tokio::time::Instant;
 use uuid::Uuid;

@@ -68,7 +68,7 @@ pub fn topology() -> Vec<StageSpec> {
             to: vec![topics::SECTIONS.name()],
             start: |parts, stop| {
                 let workers = threads(parts.config.parse.threads);
-                let stage = Parse::new(parts.stores.blobs.clone(), parts.limits(), workers)?;
+                let stage = Parse::new(parts.stores.blobs.clone(), parts.limits(), workers);
                 let pages = parts.counters.clone();
                 let stage =
                     Counted::new(Each(stage), move |section: &penstock_schemas::Section| {
@@ -161,7 +161,7 @@ pub fn topology() -> Vec<StageSpec> {
             from: topics::INDEXED.name(),
             to: Vec::new(),
             start: |parts, stop| {
-                let stage = Link::new(parts.stores.graph.clone(), parts.craft.rules.clone());
+                let stage = Link::new(parts.craft.rules.clone(), parts.stores.graph.clone());
                 let policy = batches(128, Duration::from_millis(20));
                 parts.run("link", topics::INDEXED, stage, Nowhere, policy, stop)
             },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_adapters::kafka::KafkaSink;
-use penstock_adapters::objects::FileObjects;
+use penstock_adapters::objects::Objects;
 use penstock_runtime::{Failure, Stop};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use crate::heartbeat;
 use crate::ingest::Intake;
 use crate::pipeline::{Parts, Pipeline};
 use crate::serve::{self, Client, Server};
-use crate::system::{Craft, Engines, Folder, Log, Owner, Ownership};
+use crate::system::{Craft, Engines, Folder, Log, Owner, Ownership, disk_full};
 
 /// How long stages may take to finish what they have begun.
 pub const DRAIN: Duration = Duration::from_secs(20);
@@ -37,6 +37,7 @@ impl Working {
         stop: Stop,
     ) -> Result<Self, Failure> {
         let craft = load_craft(config).await?;
+        check_space(folder.path()).await?;
         let engines = Engines::open(folder.path())?;
         let log = Arc::new(Log::open(config, folder.path()).await?);
         let parts = Arc::new(Parts::new(
@@ -102,7 +103,7 @@ impl Beside {
         Ok(Intake {
             log: self.log.clone(),
             sink: Arc::new(KafkaSink::new(&self.log.kafka)?),
-            blobs: Arc::new(FileObjects::open(&config.data.join("objects"))?),
+            blobs: Arc::new(Objects::in_folder(&config.data.join("objects"))?),
             recipe: self.owner.recipe.clone(),
             max_source: max_source(config),
         })
@@ -121,6 +122,15 @@ impl Session {
             Ownership::Ours(folder) => Ok(Self::Owner(folder)),
             Ownership::Others(owner) => Ok(Self::Beside(Box::new(Beside::of(owner)?))),
         }
+    }
+}
+
+/// Refuses to start where there is no room to work.
+async fn check_space(folder: &std::path::Path) -> Result<(), Failure> {
+    tokio::select! {
+        biased;
+        full = disk_full(folder.to_owned()) => Err(full),
+        () = std::future::ready(()) => Ok(()),
     }
 }
 

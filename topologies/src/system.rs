@@ -12,7 +12,7 @@ use penstock_adapters::embedded::cache::SqlVectorCache;
 use penstock_adapters::embedded::graph::SqlGraph;
 use penstock_adapters::embedded::qdrant_edge::QdrantEdge;
 use penstock_adapters::kafka::{Admin, KafkaConfig};
-use penstock_adapters::objects::FileObjects;
+use penstock_adapters::objects::Objects;
 use penstock_runtime::Failure;
 use penstock_schemas::{Codec, content_hash, topics};
 use penstock_stages::embed::Embedder;
@@ -145,7 +145,7 @@ impl Engines {
         let stores = Stores {
             vectors: vectors.clone(),
             graph: Arc::new(SqlGraph::open(&folder.join("graph.db"))?),
-            blobs: Arc::new(FileObjects::open(&folder.join("objects"))?),
+            blobs: Arc::new(Objects::in_folder(&folder.join("objects"))?),
             cache: Arc::new(SqlVectorCache::open(&folder.join("vectors.db"))?),
         };
         Ok(Self { stores, vectors })
@@ -257,4 +257,23 @@ fn cluster(config: &Config) -> KafkaConfig {
         kafka.properties.insert(name.clone(), text);
     }
     kafka
+}
+
+/// Resolves when the disk of the data folder is almost full: what is in flight could not be kept much longer.
+pub async fn disk_full(folder: PathBuf) -> Failure {
+    const LEAST: u64 = 16 << 20;
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+    loop {
+        match fs4::available_space(&folder) {
+            Ok(free) if free < LEAST => {
+                return Failure::fatal(format!(
+                    "data folder {}: only {} MiB of space are left on its disk: free some and run it again, nothing is lost",
+                    folder.display(),
+                    free >> 20
+                ));
+            }
+            // What cannot be asked is not full; writing will tell.
+            Ok(_) | Err(_) => tokio::time::sleep(EVERY).await,
+        }
+    }
 }

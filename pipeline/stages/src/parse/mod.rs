@@ -46,6 +46,9 @@ use extract::Source;
 use fetch::Fetched;
 use pdf::Shelf;
 
+/// Part of the recipe: raised whenever the same bytes give another text.
+pub const REVISION: u32 = 1;
+
 /// A part in, its text out.
 pub struct Parse {
     blobs: Arc<dyn Blobs>,

@@ -5,7 +5,7 @@ use penstock_schemas::About;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::sql::{Columns, Db};
+use super::super::sql::{Columns, Db};
 
 /// One JSON object per visible node and edge. `key`, `from` and `to` are the same in every run over the same documents
 /// and decide the order; what depends on the version, and so on the run, stands apart in `ids`, `edition`, `version`

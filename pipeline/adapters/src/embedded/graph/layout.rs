@@ -2,7 +2,7 @@
 
 use penstock_runtime::Failure;
 
-use super::sql::Db;
+use super::super::sql::Db;
 
 /// Version of `layout.sql`.
 const VERSION: i64 = 1;

@@ -4,7 +4,6 @@ mod dump;
 mod layout;
 mod read;
 mod show;
-mod sql;
 mod sweep;
 mod write;
 
@@ -12,43 +11,27 @@ mod write;
 mod tests;
 
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use penstock_runtime::Failure;
 use penstock_stages::link::{ChunkRef, GraphCounts, GraphStore, Linked, Neighbour};
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use self::sql::Db;
+use super::sql::{Db, DbThread};
 
 /// A `GraphStore` in one SQLite file. The file belongs to a thread of its own, and every call is a job and one
 /// transaction there: dropping a call's future does not undo or halve it.
 pub struct SqlGraph {
-    jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    db: DbThread,
 }
-
-type Job = Box<dyn FnOnce(&Db) + Send>;
 
 impl SqlGraph {
     /// Opens the graph in `file`, and makes it if there is none. A file written by a newer Penstock is refused.
     pub fn open(file: &Path) -> Result<Self, Failure> {
         let db = Db::open(file)?;
         layout::prepare(&db)?;
-        let (jobs, inbox) = mpsc::channel::<Job>();
-        let thread = std::thread::Builder::new()
-            .name("graph".into())
-            .spawn(move || {
-                for job in inbox {
-                    job(&db);
-                }
-            })
-            .map_err(|error| Failure::fatal(format!("cannot start the graph's thread: {error}")))?;
         Ok(Self {
-            jobs: Some(jobs),
-            thread: Some(thread),
+            db: DbThread::start("graph", db)?,
         })
     }
 
@@ -56,30 +39,7 @@ impl SqlGraph {
         &self,
         work: impl FnOnce(&Db) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |db| {
-            // Nobody listens where the caller has gone; the work is done all the same.
-            let _ = answer.send(db.transaction(work));
-        });
-        let sent = match &self.jobs {
-            Some(jobs) => jobs.send(job).is_ok(),
-            None => false,
-        };
-        let ended = || Failure::fatal("the graph's thread has ended: restart");
-        if !sent {
-            return Err(ended());
-        }
-        answered.await.map_err(|_| ended())?
-    }
-}
-
-impl Drop for SqlGraph {
-    fn drop(&mut self) {
-        // Closing the channel ends the thread; waiting for it leaves the file closed.
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.db.call(work).await
     }
 }
 

@@ -8,7 +8,7 @@ use penstock_schemas::About;
 use penstock_stages::link::{ChunkRef, GraphCounts, Neighbour};
 use uuid::Uuid;
 
-use super::sql::{Columns, Db, Prepared, id};
+use super::super::sql::{Columns, Db, Prepared, id};
 
 /// How much of a chunk's text stands for it as a name, in characters.
 const EXCERPT: usize = 80;

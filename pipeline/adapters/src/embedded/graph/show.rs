@@ -6,7 +6,7 @@ use libsql::params;
 use penstock_runtime::Failure;
 use uuid::Uuid;
 
-use super::sql::{Db, id, json};
+use super::super::sql::{Db, id, json};
 
 /// Shows `edition`: its chunks visible and joined by NEXT along `order`, every other edition's hidden, the document's
 /// properties its own, and the fields of every entity involved derived anew. An edition that is older than the one

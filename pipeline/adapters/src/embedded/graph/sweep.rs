@@ -6,8 +6,8 @@ use libsql::params;
 use penstock_runtime::Failure;
 use uuid::Uuid;
 
+use super::super::sql::{Db, id};
 use super::show::{derive, entities_of};
-use super::sql::{Db, id};
 
 /// Deletes the edition's chunks that are not in `chunks`.
 pub(super) fn retain_chunks(

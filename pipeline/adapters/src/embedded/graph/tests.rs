@@ -8,8 +8,8 @@ use penstock_schemas::{
 use penstock_stages::link::{GraphCounts, GraphStore, Linked, Mention};
 use uuid::Uuid;
 
+use super::super::sql::Db;
 use super::SqlGraph;
-use super::sql::Db;
 
 /// An edition of a document, in as many chunks as there are `texts`.
 struct Edition {

@@ -6,7 +6,7 @@ use penstock_schemas::{Chunk, entity_guid};
 use penstock_stages::link::Linked;
 use uuid::Uuid;
 
-use super::sql::{Db, Prepared, id, json};
+use super::super::sql::{Db, Prepared, id, json};
 
 /// Merges `rows`. A chunk that is there stays as it is, with its mentions: ids are derived from content, so it is the
 /// same, and what readers see never changes under them.

@@ -1,18 +1,21 @@
 //! SQLite through libsql, synchronously: a local database answers at once, so its futures never wait.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::FutureExt;
 use libsql::params::IntoParams;
 use libsql::{Builder, Connection, Error, Row, Rows, Statement, Value};
 use penstock_runtime::Failure;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// How long to wait for another connection to the same file, such as a backup.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// One connection to the graph's file.
+/// One connection to a database file.
 pub(super) struct Db {
     connection: Connection,
     file: PathBuf,
@@ -23,7 +26,7 @@ impl Db {
         let path = file.to_string_lossy();
         if path.contains('\0') || file.to_str().is_none() {
             return Err(Failure::fatal(format!(
-                "the graph's file name {path:?} is not plain text: choose another data folder"
+                "the file name {path:?} is not plain text: choose another data folder"
             )));
         }
         let connection = at_once(Builder::new_local(file).build())
@@ -92,6 +95,62 @@ impl Db {
 
     fn failure(&self, error: &Error) -> Failure {
         classify(error, &self.file)
+    }
+}
+
+type Job = Box<dyn FnOnce(&Db) + Send>;
+
+/// A database on a thread of its own, which answers in order; each call is one transaction.
+pub(super) struct DbThread {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DbThread {
+    pub fn start(name: &'static str, db: Db) -> Result<Self, Failure> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || {
+                for job in inbox {
+                    job(&db);
+                }
+            })
+            .map_err(|error| Failure::fatal(format!("cannot start the {name} thread: {error}")))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    pub async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Db) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |db| {
+            // Nobody listens where the caller has gone; the work is done all the same.
+            let _ = answer.send(db.transaction(work));
+        });
+        let sent = match &self.jobs {
+            Some(jobs) => jobs.send(job).is_ok(),
+            None => false,
+        };
+        let ended = || Failure::fatal("a database's thread has ended: restart");
+        if !sent {
+            return Err(ended());
+        }
+        answered.await.map_err(|_| ended())?
+    }
+}
+
+impl Drop for DbThread {
+    fn drop(&mut self) {
+        // Closing the channel ends the thread; waiting for it leaves the file closed.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -195,6 +254,13 @@ impl Columns<'_> {
         }
     }
 
+    pub fn bytes(&self, column: i32) -> Result<Vec<u8>, Failure> {
+        match self.value(column)? {
+            Value::Blob(bytes) => Ok(bytes),
+            _ => Err(self.unexpected(column, "bytes")),
+        }
+    }
+
     fn value(&self, column: i32) -> Result<Value, Failure> {
         self.row
             .get_value(column)
@@ -214,7 +280,7 @@ pub(super) fn id(id: Uuid) -> Vec<u8> {
 /// A value as a JSON parameter. An error is our bug.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
     serde_json::to_string(value)
-        .map_err(|error| Failure::fatal(format!("cannot write a graph row as JSON: {error}")))
+        .map_err(|error| Failure::fatal(format!("cannot write a row as JSON: {error}")))
 }
 
 /// Whose fault an error of SQLite is, and what to do.
@@ -225,7 +291,7 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
 /// | FULL, IOERR | Transient: room may be made, a disk may come back |
 /// | TOOBIG | Poison: this row is beyond SQLite's limit |
 /// | CANTOPEN, READONLY, PERM, AUTH | Fatal: permissions or path |
-/// | CORRUPT, NOTADB | Fatal: rebuild the graph |
+/// | CORRUPT, NOTADB | Fatal: rebuild it |
 /// | all else | Fatal: our bug |
 pub(super) fn classify(error: &Error, file: &Path) -> Failure {
     let shown = file.display();
@@ -237,27 +303,27 @@ pub(super) fn classify(error: &Error, file: &Path) -> Failure {
     };
     match code {
         5 | 6 => Failure::transient(format!(
-            "graph {shown} is busy: another program holds it; trying again"
+            "database {shown} is busy: another program holds it; trying again"
         )),
-        7 | 9 => Failure::transient(format!("graph {shown} did not finish: {error}")),
+        7 | 9 => Failure::transient(format!("database {shown} did not finish: {error}")),
         10 => Failure::transient(format!(
-            "cannot read or write graph {shown}: {error}; check the disk"
+            "cannot read or write database {shown}: {error}; check the disk"
         )),
         13 => Failure::transient(format!(
-            "no space left for graph {shown}: free space on its disk"
+            "no space left for database {shown}: free space on its disk"
         )),
-        18 => Failure::poison(format!("a row is too large for graph {shown}: {error}")),
+        18 => Failure::poison(format!("a row is too large for database {shown}: {error}")),
         3 | 8 | 14 | 23 => Failure::fatal(format!(
-            "cannot open graph {shown} for writing: check that its folder exists and permissions"
+            "cannot open database {shown} for writing: check that its folder exists and permissions"
         )),
         11 | 26 => damaged(file, &error.to_string()),
-        _ => Failure::fatal(format!("graph {shown}: {error}; please report this")),
+        _ => Failure::fatal(format!("database {shown}: {error}; please report this")),
     }
 }
 
 fn damaged(file: &Path, what: &str) -> Failure {
     Failure::fatal(format!(
-        "graph {} is damaged ({what}): move it away and replay link to rebuild it",
+        "database {} is damaged ({what}): move it away and ingest again to rebuild it",
         file.display()
     ))
 }
