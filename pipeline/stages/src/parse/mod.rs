@@ -20,6 +20,8 @@ mod markdown;
 mod odt;
 mod package;
 mod pdf;
+mod pdf_page;
+mod pdf_shelf;
 mod pptx;
 mod sniff;
 mod table;
@@ -44,7 +46,7 @@ pub use workers::Workers;
 use crate::blobs::{self, Blobs};
 use extract::Source;
 use fetch::Fetched;
-use pdf::Shelf;
+use pdf_shelf::Shelf;
 
 /// A part in, its text out.
 pub struct Parse {
