@@ -16,6 +16,8 @@ mod json;
 mod kind;
 mod language;
 mod limits;
+#[cfg(test)]
+pub mod made;
 mod markdown;
 mod odt;
 mod package;
@@ -25,6 +27,8 @@ mod pdf_shelf;
 mod pptx;
 mod sniff;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod workers;
 mod xlsx;
