@@ -112,9 +112,8 @@ mod tests {
     }
 
     fn shown(headers: &Headers) -> Vec<String> {
-        let line = |(name, value): &(String, Bytes)| {
-            format!("{name}: {}", String::from_utf8_lossy(value))
-        };
+        let line =
+            |(name, value): &(String, Bytes)| format!("{name}: {}", String::from_utf8_lossy(value));
         headers.iter().map(line).collect()
     }
 

@@ -219,7 +219,11 @@ mod tests {
         for step in 1..20 {
             throttle.sink_failed(now + step * 1_000 * MS);
         }
-        assert_eq!(throttle.limit(now + 20_000 * MS), 2, "never below the least");
+        assert_eq!(
+            throttle.limit(now + 20_000 * MS),
+            2,
+            "never below the least"
+        );
     }
 
     #[test]
