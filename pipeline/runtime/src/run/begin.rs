@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::consumer::{Consumer, Phase, Waiting};
 use super::work::{Delivery, Resolved, Work};
-use crate::policy::Order;
 use crate::breaker::Admit;
+use crate::policy::Order;
 use crate::{BatchStage, Route};
 
 impl<S, R> Consumer<S, R>
