@@ -3,6 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::policy::BreakerPolicy;
+use crate::retry::LONGEST_ASKED;
 
 /// Opens after attempts that failed in a row, and then lets one probe through at a time.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Breaker {
 
     /// An attempt failed for a transient reason.
     pub fn failed(&mut self, retry_after: Option<Duration>, now: Instant) {
-        let asked = retry_after.unwrap_or_default();
+        let asked = retry_after.unwrap_or_default().min(LONGEST_ASKED);
         self.state = match self.state {
             State::Closed { failures } if failures + 1 < self.policy.failures => State::Closed {
                 failures: failures + 1,
@@ -155,6 +156,8 @@ mod tests {
         let now = Instant::now();
         let breaker = open(now, Some(60 * SECOND));
         assert_eq!(breaker.probe_at(), Some(now + 60 * SECOND));
+        let breaker = open(now, Some(Duration::MAX));
+        assert_eq!(breaker.probe_at(), Some(now + LONGEST_ASKED));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::policy::RetryPolicy;
 /// How much the budget can save up, in seconds of its floor.
 const SAVINGS_SECONDS: f64 = 10.0;
 
+/// What the other side may ask for at most; more is a mistake of its own.
+pub const LONGEST_ASKED: Duration = Duration::from_secs(3_600);
+
 /// When to try again. Retries are paid from a budget that first attempts fill: attempts alone make storms. Where it is
 /// spent, a retry waits the longest time; nothing is given up for want of budget.
 #[derive(Debug)]
@@ -49,7 +52,8 @@ impl Retry {
             self.policy.max
         };
         let jittered = exponential.mul_f64(0.5 + 0.5 * self.random.random::<f64>());
-        jittered.max(retry_after.unwrap_or_default())
+        let asked = retry_after.unwrap_or_default().min(LONGEST_ASKED);
+        jittered.max(asked)
     }
 
     fn fill(&mut self, now: Instant) {
@@ -107,6 +111,8 @@ mod tests {
         let asked = Duration::from_secs(77);
         let wait = Retry::new(policy(), 1).wait(1, Some(asked), Instant::now());
         assert_eq!(wait, asked);
+        let wait = Retry::new(policy(), 1).wait(1, Some(Duration::MAX), Instant::now());
+        assert_eq!(wait, LONGEST_ASKED);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod work;
 use std::sync::Arc;
 
 use penstock_schemas::{Codec, Topic};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::gauges::{Gauges, Summary};
 use crate::policy::Policy;
@@ -47,16 +47,9 @@ where
     R: Route<S::Out>,
 {
     let before = gauges.summary();
-    let grace = policy.revoke_deadline;
     let mut consumer = Consumer::new(wiring, sink, policy, gauges.clone());
     let outcome = turn(&mut consumer, source.as_mut(), &stop).await;
-    let left = timeout(grace, consumer.leave(source.as_mut())).await;
-    if left.is_err() {
-        tracing::warn!(
-            stage = consumer.name(),
-            "no answer to the last commit; records closed since the one before will be read again"
-        );
-    }
+    consumer.leave(source.as_mut()).await;
     source.close().await;
     outcome.map(|()| gauges.summary() - before)
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::policy::ThrottlePolicy;
+use crate::retry::LONGEST_ASKED;
 
 /// How many records may be in flight. A pure controller: it knows only what it is told and when.
 ///
@@ -75,7 +76,7 @@ impl Throttle {
         let pause = self.stage.recent_pause();
         self.shrink(pause, now);
         if let Some(wait) = retry_after {
-            let until = now + wait;
+            let until = now + wait.min(LONGEST_ASKED);
             self.hold_until = Some(self.hold_until.map_or(until, |held| held.max(until)));
         }
     }
@@ -216,6 +217,9 @@ mod tests {
         assert_eq!(throttle.limit(now + 20 * MS), 0, "held");
         assert_eq!(throttle.held_until(), Some(now + 210 * MS));
         assert_eq!(throttle.limit(now + 210 * MS), 3);
+        let mut misled = Throttle::new(policy());
+        misled.pushed_back(Some(Duration::MAX), now);
+        assert_eq!(misled.held_until(), Some(now + LONGEST_ASKED));
         for step in 1..20 {
             throttle.sink_failed(now + step * 1_000 * MS);
         }

@@ -3,7 +3,7 @@ use tokio::sync::watch;
 
 use super::group::{self, Membership};
 use super::{Bus, Happened};
-use crate::{Event, Failure, Partition, Position, Source};
+use crate::{Event, Failure, Partition, Position, Record, Source};
 
 /// A consumer in a group. Dropped without `close` it has crashed: its partitions go to others unfinished.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub struct Member {
     changes: watch::Receiver<u64>,
     /// Ends of the partitions at the start, where the source is to end there.
     until: Option<Vec<(Partition, i64)>>,
+    ended: bool,
 }
 
 impl Member {
@@ -34,6 +35,7 @@ impl Member {
             id,
             changes,
             until: None,
+            ended: false,
         }
     }
 
@@ -70,6 +72,11 @@ impl Member {
         if let Some(event) = member.events.pop_front() {
             return Some(event);
         }
+        let within = |record: &&Record| {
+            let is_its = |(partition, _): &&(Partition, i64)| *partition == record.partition;
+            let end = self.until.iter().flatten().find(is_its);
+            end.is_none_or(|(_, end)| record.offset < *end)
+        };
         // The partition that is furthest behind comes first, so that none starves.
         let next = member
             .owned
@@ -78,6 +85,7 @@ impl Member {
                 !member.paused.contains(*partition) && !member.leaving.contains(*partition)
             })
             .filter_map(|(partition, offset)| state.log.read(partition, *offset))
+            .filter(within)
             .min_by_key(|record| (record.offset, record.partition.number));
         if let Some(record) = next {
             member
@@ -88,11 +96,13 @@ impl Member {
         let at_end = |(partition, end): &(Partition, i64)| {
             let position = member.owned.get(partition);
             // Offsets may be missing up to the end, so what counts is that nothing is left to read.
-            position.is_some_and(|at| at >= end || state.log.read(partition, *at).is_none())
+            let next = |at: &i64| state.log.read(partition, *at).map(|record| record.offset);
+            position.is_some_and(|at| next(at).is_none_or(|next| next >= *end))
         };
-        let ended = self.until.as_ref().is_some_and(|u| u.iter().all(at_end));
+        let at_its_end = |until: &Vec<(Partition, i64)>| until.iter().all(at_end);
+        let ended = !self.ended && self.until.as_ref().is_some_and(at_its_end);
         if ended {
-            self.until = None;
+            self.ended = true;
             return Some(Event::End);
         }
         None

@@ -5,6 +5,8 @@ mod group;
 mod log;
 mod member;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

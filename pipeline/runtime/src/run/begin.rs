@@ -30,6 +30,11 @@ where
                 self.begin_attempt(work);
             }
         }
+        let held_up = !settled || !self.breaker.is_closed() || self.throttle.limit(now) == 0;
+        if held_up && self.phase == Phase::Stopping {
+            // What is not begun by now would keep the stop waiting for others; it is read again.
+            self.forget_unbegun();
+        }
         self.gauges.in_flight.set(self.in_flight as u64);
         let limit = self.throttle.limit(now);
         self.gauges.in_flight_limit.set(limit as u64);

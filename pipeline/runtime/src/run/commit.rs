@@ -18,9 +18,8 @@ where
         self.leaving = not_yet;
         for leaving in ready {
             let positions = self.offsets.committable_of(&leaving.partitions);
-            // A quarter of the deadline was kept for this commit.
-            let patience = self.policy.revoke_deadline / 4;
-            let committed = timeout(patience, self.commit_these(source, positions)).await;
+            // Without an answer the records are read again by their new owner, which is safe.
+            let committed = self.commit_these(source, positions).await;
             self.offsets.revoke(&leaving.partitions);
             self.pauses.revoked(&leaving.partitions);
             self.floods.forget(&leaving.partitions);
@@ -31,8 +30,7 @@ where
             leaving.ack.done();
             self.assigning.stale = true;
             self.assigning.not_before = now;
-            // Without an answer the records are read again by their new owner, which is safe.
-            committed.unwrap_or(Ok(()))?;
+            committed?;
         }
         Ok(())
     }
@@ -61,7 +59,11 @@ where
         if positions.is_empty() || self.tick.pending {
             return Ok(());
         }
-        match source.commit(&positions).await {
+        // Nothing is heard while the log is asked, so not for long.
+        let patience = self.policy.revoke_deadline / 4;
+        let answer = timeout(patience, source.commit(&positions)).await;
+        let no_answer = || Err(Failure::transient("no answer from the log"));
+        match answer.unwrap_or_else(|_| no_answer()) {
             Ok(()) => {
                 self.offsets.committed(&positions);
                 self.gauges.commits.add(1);

@@ -230,6 +230,11 @@ where
         !leaving && self.offsets.is_current(ticket)
     }
 
+    pub fn forget_unbegun(&mut self) {
+        self.window.retain(|_| false);
+        self.halves.clear();
+    }
+
     /// Drops what is not begun and no longer ours.
     pub(super) fn drop_foreign(&mut self) {
         let mut window =

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use penstock_schemas::Message;
+use penstock_schemas::{Lineage, Message};
 use tokio::time::Instant;
 
 use super::consumer::{Consumer, Leaving, Phase};
@@ -74,9 +74,8 @@ where
             pausing: false,
         };
         match decoded {
-            Ok(message) => {
+            Ok((message, lineage, cost)) => {
                 self.floods.decoded(&item.record.partition);
-                let lineage = self.crew.stage.lineage(&message);
                 let told = Origin::of(&message);
                 item.origin = Origin {
                     lineage: lineage.or(item.origin.lineage),
@@ -84,8 +83,7 @@ where
                     ordinal: told.ordinal,
                     chunk: told.chunk,
                 };
-                item.cost = self.crew.stage.cost(&message);
-                let cost = item.cost;
+                item.cost = cost;
                 let input = Input {
                     record: message,
                     headers,
@@ -99,9 +97,8 @@ where
                     .undecodable(&item.record.partition)
                     .map_err(|tripped| {
                         Failure::fatal(format!(
-                            "{} of {} cannot be decoded ({tripped}; at offset {}: {reason}); \
+                            "too many records of {} cannot be decoded ({tripped}; at offset {}: {reason}); \
                              check that producers and {} are of the same release, then start again",
-                            "too many records",
                             item.record.partition,
                             item.record.offset,
                             self.name(),
@@ -121,14 +118,22 @@ where
         Ok(())
     }
 
-    /// The bytes come from outside: whatever decoding does with them is the record's fault.
-    fn decode(&self, record: &Record) -> Result<S::In, String> {
+    /// The record, whose it is and what it costs. The bytes come from outside: whatever decoding does with them is the
+    /// record's fault.
+    fn decode(&self, record: &Record) -> Result<(S::In, Option<Lineage>, u64), String> {
         let Some(value) = &record.value else {
             return Err(format!("record has no value, expected a {}", S::In::NAME));
         };
-        match catch_unwind(AssertUnwindSafe(|| self.crew.codec.decode(value))) {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(error)) => Err(error.to_string()),
+        let decode = || {
+            let decoded = self.crew.codec.decode::<S::In>(value);
+            decoded.map(|message| {
+                let lineage = self.crew.stage.lineage(&message);
+                let cost = self.crew.stage.cost(&message);
+                (message, lineage, cost)
+            })
+        };
+        match catch_unwind(AssertUnwindSafe(decode)) {
+            Ok(decoded) => decoded.map_err(|error| error.to_string()),
             Err(panic) => Err(format!("decoder panicked: {}", panic_text(panic.as_ref()))),
         }
     }

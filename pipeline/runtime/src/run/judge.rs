@@ -62,7 +62,7 @@ where
             let ending = match verdict {
                 Ok(finished) => {
                     succeeded += 1;
-                    Ending::Done(finished)
+                    Ending::Done(Box::new(finished))
                 }
                 Err(Failure::Poison(reason)) => Ending::Dead(Cause {
                     class: "poison",

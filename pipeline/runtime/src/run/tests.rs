@@ -3,6 +3,7 @@ mod group;
 mod master;
 mod pressure;
 mod retry;
+mod source;
 mod stop;
 mod tick;
 mod world;

@@ -98,7 +98,7 @@ impl<T> Work<T> {
 /// What became of a record before anything is produced.
 #[derive(Debug)]
 pub(super) enum Ending {
-    Done(Finished),
+    Done(Box<Finished>),
     Dead(Cause),
 }
 

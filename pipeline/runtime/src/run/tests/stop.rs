@@ -49,6 +49,34 @@ async fn a_soft_stop_does_not_wait_for_what_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_soft_stop_waits_for_nobody_else() {
+    let held_up: [fn(&mut World); 3] = [
+        |world| *world.script.outage.lock().unwrap() = Some(Failure::transient("down")),
+        |world| world.gauges.set_downstream_lag(Some(u64::MAX - 1)),
+        |world| {
+            let never = (0..1_000).map(|_| Failure::transient("ledger cannot be read"));
+            world.script.assign_failures.lock().unwrap().extend(never);
+        },
+    ];
+    for hold_up in held_up {
+        let mut world = World::new(1);
+        world.policy.window.count = 1;
+        hold_up(&mut world);
+        world.feed(1, &vec![Deed::Emit(1); 100]);
+        let consumer = world.start();
+        after(30).await;
+        let begun = Instant::now();
+        let summary = consumer.finish().await.unwrap();
+        assert_eq!(summary.processed, 0);
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hard_stop_abandons_but_commits_what_is_closed() {
     let mut world = World::new(1);
     world.policy.window.count = 1;
