@@ -500,4 +500,5 @@ async fn writers_at_once_are_all_answered() {
     assert!(content.values().all(|visible| *visible));
 }
 
+mod kill;
 mod opening;

@@ -9,7 +9,7 @@ use penstock_runtime::Failure;
 use qdrant_edge::UpdateOperation;
 use tokio::sync::oneshot;
 
-use super::engine::{Engine, LOG_GROWTH};
+use super::engine::{Engine, GROWTH};
 use super::journal::line;
 
 /// Writes recorded at once, at most.
@@ -141,7 +141,7 @@ fn commit(engine: &Engine, group: Vec<(UpdateOperation, Reply)>) {
         return;
     }
     let ready = engine
-        .check_space(LOG_GROWTH)
+        .check_space(GROWTH)
         .and_then(|()| engine.make_ready());
     let mut lines = Vec::new();
     let mut answers = Vec::with_capacity(group.len());

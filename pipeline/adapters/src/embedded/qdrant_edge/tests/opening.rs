@@ -175,7 +175,8 @@ async fn putting_in_order_loses_nothing() {
 async fn the_engines_log_does_not_grow_without_bound() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let text = "brake ".repeat(50_000);
+    // No words, so that only the size counts.
+    let text = "x".repeat(300_000);
     let size = || -> u64 {
         let files = std::fs::read_dir(dir.path().join("wal")).unwrap();
         files
@@ -205,6 +206,16 @@ async fn an_unfinished_segment_is_cleared_away() {
     let store = open(dir.path());
     assert!(!unfinished.exists());
     assert_eq!(store.count().await.unwrap(), 0);
+}
+
+#[test]
+fn a_disk_about_to_be_full_is_the_worlds_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let failure = store.engine.check_space(u64::MAX).unwrap_err();
+    assert_eq!(failure.class(), "transient");
+    assert!(failure.reason().contains("free some space"), "{failure}");
+    assert!(store.engine.check_space(0).is_ok());
 }
 
 #[tokio::test]
