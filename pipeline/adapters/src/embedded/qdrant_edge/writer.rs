@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_secs(20);
 type Reply = oneshot::Sender<Result<(), Failure>>;
 
 enum Task {
-    Write(UpdateOperation, Reply),
+    Write(Box<UpdateOperation>, Reply),
     Optimise(oneshot::Sender<Result<bool, Failure>>),
 }
 
@@ -51,7 +51,8 @@ impl Writer {
 
     /// Resolves when the operation is durable.
     pub async fn write(&self, operation: UpdateOperation) -> Result<(), Failure> {
-        self.ask(|reply| Task::Write(operation, reply)).await
+        self.ask(|reply| Task::Write(Box::new(operation), reply))
+            .await
     }
 
     pub async fn optimise(&self) -> Result<bool, Failure> {
@@ -119,7 +120,7 @@ fn serve(engine: &Engine, first: Task, waiting: &Receiver<Task>) -> bool {
         match task {
             Task::Write(operation, reply) => {
                 wrote = true;
-                group.push((operation, reply));
+                group.push((*operation, reply));
             }
             Task::Optimise(reply) => {
                 commit(engine, std::mem::take(&mut group));
