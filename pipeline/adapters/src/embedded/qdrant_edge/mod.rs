@@ -229,8 +229,8 @@ impl VectorStore for QdrantEdge {
         self.engine.check_space(0)?;
         let info = self.read(|shard| Ok(shard.info())).await?;
         Ok(format!(
-            "{} points in {} segments, {} vectors in a graph, in {dir}",
-            info.points_count, info.segments_count, info.indexed_vectors_count
+            "{} points in {} segments, in {dir}",
+            info.points_count, info.segments_count
         ))
     }
 }
