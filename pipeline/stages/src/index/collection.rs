@@ -81,8 +81,8 @@ pub struct Hnsw {
     /// Candidates looked at while building.
     pub ef_construct: usize,
     pub on_disk: bool,
-    /// Kilobytes of vectors below which a segment is searched in full.
-    pub full_scan_threshold: usize,
+    /// Kilobytes of one kind of vectors in a segment from which its graph is built.
+    pub indexing_threshold: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -193,6 +193,12 @@ impl CollectionSpec {
                 "vectors.dense.hnsw.ef_construct is {}, must be 4 to 10000",
                 dense.hnsw.ef_construct
             ));
+        }
+        if dense.hnsw.indexing_threshold == 0 {
+            return Err(
+                "vectors.dense.hnsw.indexing_threshold is 0, must be at least 1 kilobyte"
+                    .to_owned(),
+            );
         }
         if self.sparse_vectors.bm25.modifier != Modifier::Idf {
             return Err(
@@ -326,6 +332,11 @@ mod tests {
         check("distance: cosine", "distance: cosin", "cosin");
         check("m: 16", "m: 1", "hnsw.m is 1");
         check("ef_construct: 128", "ef_construct: 3", "ef_construct is 3");
+        check(
+            "indexing_threshold: 600000",
+            "indexing_threshold: 0",
+            "indexing_threshold is 0",
+        );
         check("modifier: idf", "modifier: none", "modifier must be idf");
         check("type: float", "type: decimal", "decimal");
         check(

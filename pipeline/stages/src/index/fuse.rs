@@ -1,7 +1,6 @@
 //! Reciprocal rank fusion: ranks count, scores of different kinds are never compared.
 
 use std::collections::BTreeMap;
-use std::hash::Hash;
 
 /// How slowly a rank loses worth.
 const K: f32 = 60.0;
@@ -9,7 +8,7 @@ const K: f32 = 60.0;
 /// Rankings, best first, made one. An item's score is the sum of 1 / (60 + rank), rank from 1, over the rankings it stands
 /// in. Equal scores are ordered by the better of the ranks, then by the item, so that the same rankings always give the
 /// same order.
-pub fn fuse<T: Copy + Ord + Hash>(rankings: &[Vec<T>]) -> Vec<(T, f32)> {
+pub fn fuse<T: Copy + Ord>(rankings: &[Vec<T>]) -> Vec<(T, f32)> {
     let mut scores: BTreeMap<T, (f32, usize)> = BTreeMap::new();
     for ranking in rankings {
         for (rank, item) in ranking.iter().enumerate() {

@@ -53,3 +53,69 @@ pub fn by_text(text: &str) -> Failure {
         None => Failure::fatal(format!("vector store: {line}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: OperationError, class: &str, says: &str) {
+        let failure = classify(&error);
+        assert_eq!(failure.class(), class, "{error}");
+        assert!(failure.reason().contains(says), "{failure}");
+        assert_eq!(failure.reason().lines().count(), 1);
+    }
+
+    fn service(description: &str) -> OperationError {
+        OperationError::ServiceError {
+            description: description.to_owned(),
+            backtrace: None,
+        }
+    }
+
+    #[test]
+    fn disk_and_memory_are_the_worlds_fault_the_rest_is_ours() {
+        check(
+            service("failed to write: No space left on device (os error 28)"),
+            "transient",
+            "free some space",
+        );
+        check(
+            service("open: Too many open files (os error 24)\nbacktrace"),
+            "transient",
+            "ulimit",
+        );
+        check(
+            OperationError::OutOfMemory {
+                description: "segment".into(),
+                free: 0,
+            },
+            "transient",
+            "segment",
+        );
+        check(
+            OperationError::WrongVectorDimension {
+                expected_dim: 384,
+                received_dim: 3,
+            },
+            "fatal",
+            "384",
+        );
+        check(service("segment is damaged\n  at 0"), "fatal", "damaged");
+        check(
+            OperationError::InconsistentStorage {
+                description: "ids".into(),
+            },
+            "fatal",
+            "ids",
+        );
+    }
+
+    #[test]
+    fn a_panics_words_count_too() {
+        let failed: Box<dyn Any + Send> =
+            Box::new("segments flushed: Io { No space left on device }".to_owned());
+        assert_eq!(panicked(&*failed).class(), "transient");
+        assert_eq!(panicked(&"index out of bounds").class(), "fatal");
+        assert_eq!(panicked(&7_u8).class(), "fatal");
+    }
+}

@@ -17,7 +17,6 @@ pub fn engine_config(spec: &CollectionSpec) -> EdgeConfig {
     let hnsw = HnswIndexConfig {
         m: dense.hnsw.m,
         ef_construct: dense.hnsw.ef_construct,
-        full_scan_threshold: dense.hnsw.full_scan_threshold,
         on_disk: Some(dense.hnsw.on_disk),
         ..HnswIndexConfig::default()
     };
@@ -49,8 +48,7 @@ pub fn engine_config(spec: &CollectionSpec) -> EdgeConfig {
         hnsw_config: hnsw,
         quantization_config: None,
         optimizers: EdgeOptimizersConfig {
-            // Below it a graph is not used, so none is built.
-            indexing_threshold: Some(dense.hnsw.full_scan_threshold),
+            indexing_threshold: Some(dense.hnsw.indexing_threshold),
             ..EdgeOptimizersConfig::default()
         },
         wal_options: Some(WalOptions {

@@ -26,6 +26,9 @@ const JOURNAL: u64 = 32 * 1024 * 1024;
 /// process instead of failing a call.
 const RESERVE: u64 = 128 * 1024 * 1024;
 
+/// Bytes a batch may need beside the reserve: the engine starts a log file with its full size.
+pub const GROWTH: u64 = LOG_FILE as u64;
+
 pub struct Engine {
     dir: PathBuf,
     config: EdgeConfig,
@@ -302,6 +305,3 @@ fn guarded<T>(work: impl FnOnce() -> OperationResult<T>) -> Result<T, Failure> {
 fn io_failed(dir: &Path, error: &std::io::Error) -> Failure {
     by_text(&format!("{}: {error}", dir.display()))
 }
-
-/// Bytes of log a batch of operations is expected to need: at least the next log file.
-pub const LOG_GROWTH: u64 = LOG_FILE as u64;

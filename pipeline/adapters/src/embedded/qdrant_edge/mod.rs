@@ -9,22 +9,20 @@ mod config;
 mod engine;
 mod fields;
 mod journal;
+mod search;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use penstock_runtime::Failure;
-use penstock_stages::index::{
-    BM25, CollectionSpec, DENSE, Hit, Point, PointRef, Search, Sparse, VectorStore, fuse,
-};
+use penstock_stages::index::{CollectionSpec, DENSE, Hit, Point, PointRef, Search, VectorStore};
 use qdrant_edge::{
-    CountRequest, EdgeShard, Filter, NamedQuery, OperationResult, PointId, QueryEnum, Record,
-    ScrollRequest, SearchRequest, SparseVector, VectorInternal, WithPayloadInterface, WithVector,
+    CountRequest, EdgeShard, Filter, OperationResult, Record, ScrollRequest, WithPayloadInterface,
+    WithVector,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -32,9 +30,6 @@ use uuid::Uuid;
 use self::engine::Engine;
 use self::fields::{filter, one_of, only, point_id, visible};
 use self::writer::Writer;
-
-/// Ranks looked at in each of the two searches, as a multiple of the hits asked for and at least.
-const DEPTH: (usize, usize) = (4, 50);
 
 /// Points read at once where all of a document are.
 const PAGE: usize = 512;
@@ -151,7 +146,7 @@ impl VectorStore for QdrantEdge {
         }
         let (dense, bm25, limit) = (search.dense.clone(), search.bm25.clone(), search.limit);
         let found = self
-            .read(move |shard| find(shard, dense, bm25, limit, conditions))
+            .read(move |shard| search::find(shard, dense, bm25, limit, conditions))
             .await?;
         Ok(found
             .iter()
@@ -234,8 +229,8 @@ impl VectorStore for QdrantEdge {
         self.engine.check_space(0)?;
         let info = self.read(|shard| Ok(shard.info())).await?;
         Ok(format!(
-            "{} points in {} segments, {} vectors in a graph, in {dir}",
-            info.points_count, info.segments_count, info.indexed_vectors_count
+            "{} points in {} segments, in {dir}",
+            info.points_count, info.segments_count
         ))
     }
 }
@@ -251,122 +246,6 @@ impl QdrantEdge {
             self.dimension
         )))
     }
-}
-
-/// The best `limit` points under `conditions`, of each document only its newest visible edition.
-fn find(
-    shard: &EdgeShard,
-    dense: Vec<f32>,
-    bm25: Sparse,
-    limit: usize,
-    conditions: Vec<qdrant_edge::Condition>,
-) -> OperationResult<Vec<(Record, f32)>> {
-    let depth = limit.saturating_mul(DEPTH.0).max(DEPTH.1);
-    let mut queries = Vec::new();
-    if !dense.is_empty() {
-        queries.push(NamedQuery::new(VectorInternal::Dense(dense), DENSE));
-    }
-    if !bm25.indices.is_empty() {
-        let sparse = SparseVector {
-            indices: bm25.indices,
-            values: bm25.values,
-        };
-        queries.push(NamedQuery::new(VectorInternal::Sparse(sparse), BM25));
-    }
-    // Each round leaves out at least one more edition that is no longer the newest, so this ends.
-    let mut older: BTreeSet<Uuid> = BTreeSet::new();
-    loop {
-        let mut filter = filter(conditions.clone());
-        if !older.is_empty() {
-            filter.must_not = Some(vec![one_of("edition", older.iter().copied())]);
-        }
-        let mut rankings = Vec::with_capacity(queries.len());
-        for query in &queries {
-            let found = shard.search(SearchRequest {
-                query: QueryEnum::Nearest(query.clone()),
-                filter: Some(filter.clone()),
-                params: None,
-                limit: depth,
-                offset: 0,
-                with_payload: None,
-                with_vector: None,
-                score_threshold: None,
-            })?;
-            rankings.push(ranking(found));
-        }
-        let fused = fuse(&rankings);
-        let ids: Vec<PointId> = fused.iter().map(|(id, _)| *id).collect();
-        let records = shard.retrieve(&ids, Some(true.into()), Some(WithVector::Bool(false)))?;
-        let superseded = superseded(shard, &records)?;
-        if superseded.is_empty() {
-            let mut records: BTreeMap<PointId, Record> = records
-                .into_iter()
-                .map(|record| (record.id, record))
-                .collect();
-            return Ok(fused
-                .into_iter()
-                .filter_map(|(id, score)| Some((records.remove(&id)?, score)))
-                .take(limit)
-                .collect());
-        }
-        older.extend(superseded);
-    }
-}
-
-/// Ids, best first; equal scores by id, whatever order the engine gave them.
-fn ranking(mut found: Vec<qdrant_edge::ScoredPoint>) -> Vec<PointId> {
-    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
-    found.into_iter().map(|point| point.id).collect()
-}
-
-/// Editions among the records that are not their document's newest visible one, whether or not a point of the newest is
-/// among the records too.
-fn superseded(shard: &EdgeShard, records: &[Record]) -> OperationResult<BTreeSet<Uuid>> {
-    let mut editions: BTreeMap<Uuid, BTreeSet<(Uuid, Uuid)>> = BTreeMap::new();
-    let mut add = |records: &[Record]| {
-        for (document, version, edition) in records.iter().filter_map(fields::edition) {
-            editions
-                .entry(document)
-                .or_default()
-                .insert((version, edition));
-        }
-        let documents: Vec<Uuid> = editions.keys().copied().collect();
-        let known: Vec<Uuid> = editions.values().flatten().map(|(_, e)| *e).collect();
-        (documents, known)
-    };
-    let (documents, mut known) = add(records);
-    let found: BTreeSet<Uuid> = known.iter().copied().collect();
-    if documents.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let with_payload = only(["document_guid", "version", "edition"]);
-    // Each round learns of at least one more edition, so this ends; most often at once, with nothing found.
-    loop {
-        let mut filter = filter([
-            visible(true),
-            one_of("document_guid", documents.iter().copied()),
-        ]);
-        filter.must_not = Some(vec![one_of("edition", known.iter().copied())]);
-        let (others, _) = shard.scroll(ScrollRequest {
-            offset: None,
-            limit: Some(PAGE),
-            filter: Some(filter),
-            with_payload: Some(with_payload.clone()),
-            with_vector: WithVector::Bool(false),
-            order_by: None,
-        })?;
-        let before = known.len();
-        known = add(&others).1;
-        if known.len() == before {
-            break;
-        }
-    }
-    Ok(editions
-        .into_values()
-        .flat_map(|editions| editions.into_iter().rev().skip(1))
-        .map(|(_, edition)| edition)
-        .filter(|edition| found.contains(edition))
-        .collect())
 }
 
 /// Every point that matches.

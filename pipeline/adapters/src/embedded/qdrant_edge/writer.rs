@@ -9,7 +9,7 @@ use penstock_runtime::Failure;
 use qdrant_edge::UpdateOperation;
 use tokio::sync::oneshot;
 
-use super::engine::{Engine, LOG_GROWTH};
+use super::engine::{Engine, GROWTH};
 use super::journal::line;
 
 /// Writes recorded at once, at most.
@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_secs(20);
 type Reply = oneshot::Sender<Result<(), Failure>>;
 
 enum Task {
-    Write(UpdateOperation, Reply),
+    Write(Box<UpdateOperation>, Reply),
     Optimise(oneshot::Sender<Result<bool, Failure>>),
 }
 
@@ -51,7 +51,8 @@ impl Writer {
 
     /// Resolves when the operation is durable.
     pub async fn write(&self, operation: UpdateOperation) -> Result<(), Failure> {
-        self.ask(|reply| Task::Write(operation, reply)).await
+        self.ask(|reply| Task::Write(Box::new(operation), reply))
+            .await
     }
 
     pub async fn optimise(&self) -> Result<bool, Failure> {
@@ -119,7 +120,7 @@ fn serve(engine: &Engine, first: Task, waiting: &Receiver<Task>) -> bool {
         match task {
             Task::Write(operation, reply) => {
                 wrote = true;
-                group.push((operation, reply));
+                group.push((*operation, reply));
             }
             Task::Optimise(reply) => {
                 commit(engine, std::mem::take(&mut group));
@@ -141,7 +142,7 @@ fn commit(engine: &Engine, group: Vec<(UpdateOperation, Reply)>) {
         return;
     }
     let ready = engine
-        .check_space(LOG_GROWTH)
+        .check_space(GROWTH)
         .and_then(|()| engine.make_ready());
     let mut lines = Vec::new();
     let mut answers = Vec::with_capacity(group.len());

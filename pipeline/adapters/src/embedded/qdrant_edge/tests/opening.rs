@@ -132,7 +132,7 @@ async fn putting_in_order_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut spec = spec();
     // Some 16 bytes a vector: a graph from 64 vectors on.
-    spec.vectors.dense.hnsw.full_scan_threshold = 1;
+    spec.vectors.dense.hnsw.indexing_threshold = 1;
     let store = QdrantEdge::open(dir.path(), &spec, DIMENSION).unwrap();
     let points: Vec<Point> = (0..3000)
         .map(|n| point(1 + n as u128 / 10, 1, n % 10, "brake"))
@@ -152,7 +152,8 @@ async fn putting_in_order_loses_nothing() {
         let info = store.read(|shard| Ok(shard.info())).await.unwrap();
         info.indexed_vectors_count
     };
-    assert!(indexed(&store).await >= 2000);
+    // Of each point two vectors, of which the sparse one always counts.
+    assert!(indexed(&store).await >= 4000);
     assert_eq!(content(&store).await, before);
     assert!(
         !store.optimise().await.unwrap(),
@@ -175,7 +176,8 @@ async fn putting_in_order_loses_nothing() {
 async fn the_engines_log_does_not_grow_without_bound() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let text = "brake ".repeat(50_000);
+    // No words, so that only the size counts.
+    let text = "x".repeat(300_000);
     let size = || -> u64 {
         let files = std::fs::read_dir(dir.path().join("wal")).unwrap();
         files
@@ -205,6 +207,16 @@ async fn an_unfinished_segment_is_cleared_away() {
     let store = open(dir.path());
     assert!(!unfinished.exists());
     assert_eq!(store.count().await.unwrap(), 0);
+}
+
+#[test]
+fn a_disk_about_to_be_full_is_the_worlds_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let failure = store.engine.check_space(u64::MAX).unwrap_err();
+    assert_eq!(failure.class(), "transient");
+    assert!(failure.reason().contains("free some space"), "{failure}");
+    assert!(store.engine.check_space(0).is_ok());
 }
 
 #[tokio::test]
