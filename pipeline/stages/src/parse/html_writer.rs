@@ -120,18 +120,12 @@ impl<'b> HtmlWriter<'b> {
                 }
             }
             "table" | "tr" | "td" | "th" => self.table_tag(name, starts),
-            _ if self.in_cell => {
-                if is_block(name) {
-                    self.space();
-                }
-            }
+            _ if self.in_cell && is_block(name) => self.space(),
+            _ if self.in_cell => {}
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 self.end_block();
                 if starts {
-                    self.heading = name
-                        .bytes()
-                        .nth(1)
-                        .map_or(1, |digit| usize::from(digit - b'0'));
+                    self.heading = name.get(1..).and_then(|n| n.parse().ok()).unwrap_or(1);
                 }
             }
             "ul" | "ol" | "menu" => {
@@ -156,11 +150,9 @@ impl<'b> HtmlWriter<'b> {
                     self.mode = Mode::Preformatted;
                 }
             }
-            _ if is_block(name) => {
-                // A paragraph inside a list item or a heading does not end it at once.
-                if !self.block.trim().is_empty() && self.mode == Mode::Flow {
-                    self.end_block();
-                }
+            // A paragraph that begins inside a list item or a heading does not end it.
+            _ if is_block(name) && self.mode == Mode::Flow && !self.block.trim().is_empty() => {
+                self.end_block();
             }
             _ => {}
         }

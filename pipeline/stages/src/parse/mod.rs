@@ -22,6 +22,7 @@ mod markdown;
 mod odt;
 mod package;
 mod pdf;
+mod pdf_lines;
 mod pdf_page;
 mod pdf_shelf;
 mod pptx;

@@ -62,7 +62,9 @@ fn kinds_are_found_from_content() {
         "x.docx",
         Err("looks like a zip archive (holding a.txt)"),
     );
-    let noise: Vec<u8> = (0..5_000_u64).map(|n| (n * n * 7919 >> 5) as u8).collect();
+    let noise: Vec<u8> = (0..5_000_u64)
+        .map(|n| ((n * n * 7919) >> 5) as u8)
+        .collect();
     check(&noise, "x.txt", Err("binary data of unknown type"));
     check(
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
