@@ -85,20 +85,20 @@ fn a_batch_equals_its_texts_one_by_one_on_every_processor() {
     let mut worker = worker(2);
     let batch = worker.embed(&texts).unwrap();
     worker.work.truncate(1);
-    let best = worker.processor;
-    for processor in [best, Processor::Portable] {
-        worker.processor = processor;
-        for (text, vector) in texts.iter().zip(&batch) {
-            let alone = worker.embed(std::slice::from_ref(text)).unwrap();
-            let apart = apart(&alone[0], vector);
-            assert!(apart <= 1e-5, "{apart} on {processor:?} for {text:?}");
-        }
+    for (text, vector) in texts.iter().zip(&batch) {
+        let alone = worker.embed(std::slice::from_ref(text)).unwrap();
+        let apart = apart(&alone[0], vector);
+        assert!(apart <= 1e-5, "{apart} for {text:?}");
     }
-    if best == Processor::Avx512 {
-        worker.processor = Processor::Avx2;
-        let other = worker.embed(&texts).unwrap();
-        for (a, b) in batch.iter().zip(&other) {
-            assert!(apart(a, b) <= 1e-5);
+    let lesser = match worker.processor {
+        Processor::Avx512 => vec![Processor::Avx2, Processor::Portable],
+        Processor::Avx2 => vec![Processor::Portable],
+        Processor::Portable => vec![],
+    };
+    for processor in lesser {
+        worker.processor = processor;
+        for (other, vector) in worker.embed(&texts[..20]).unwrap().iter().zip(&batch) {
+            assert!(apart(other, vector) <= 1e-5, "on {processor:?}");
         }
     }
 }

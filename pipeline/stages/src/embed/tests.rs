@@ -298,7 +298,7 @@ async fn title_and_headings_stand_before_the_text_within_the_limit() {
         &of("## Winter\nText.", Some("Manual"), &["Winter"]),
         "Manual\n## Winter\nText.",
     );
-    let long = "a heading of many words ".repeat(5);
+    let long = "a heading of many words ".repeat(7);
     check(
         &of("Text.", Some("Manual"), &[&long, "In"]),
         "Manual > In\nText.",
