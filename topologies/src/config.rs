@@ -47,7 +47,8 @@ pub struct ParseSettings {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShardSettings {
-    /// Longest chunk in tokens of the model, special tokens included; 0: as many as the model takes.
+    /// Longest chunk in tokens of the model, special tokens included. What it leaves of the model's limit is room for
+    /// title and headings.
     pub max_tokens: usize,
     /// Tokens a chunk repeats of the one before.
     pub overlap_tokens: usize,
@@ -95,7 +96,7 @@ impl Default for Config {
                 max_decompressed_mib: 512,
             },
             shard: ShardSettings {
-                max_tokens: 0,
+                max_tokens: 224,
                 overlap_tokens: 32,
             },
             embed: EmbedSettings {
@@ -148,15 +149,6 @@ impl Config {
         };
         if !(1..=1024).contains(&self.kafka.partitions) {
             return wrong("kafka.partitions", &self.kafka.partitions, "1 to 1024");
-        }
-        let max_tokens = self.shard.max_tokens;
-        if max_tokens != 0 && max_tokens < 16 {
-            return wrong("shard.max_tokens", &max_tokens, "0 or at least 16");
-        }
-        let longest = if max_tokens == 0 { 256 } else { max_tokens };
-        if self.shard.overlap_tokens * 2 > longest {
-            let want = format!("at most half of the chunk, {}", longest / 2);
-            return wrong("shard.overlap_tokens", &self.shard.overlap_tokens, &want);
         }
         for (key, value) in [
             ("parse.max_source_mib", self.parse.max_source_mib),

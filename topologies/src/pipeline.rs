@@ -15,7 +15,7 @@ use penstock_stages::index::Index;
 use penstock_stages::link::Link;
 use penstock_stages::parse::{Limits, Parse};
 use penstock_stages::settle::{Settle, SettleConfig, SettledRoute, Stores};
-use penstock_stages::shard::{Shard, ShardConfig};
+use penstock_stages::shard::Shard;
 use penstock_stages::split::Split;
 use tokio::task::JoinSet;
 
@@ -89,15 +89,11 @@ pub fn topology() -> Vec<StageSpec> {
             from: topics::SECTIONS.name(),
             to: vec![topics::CHUNKS.name()],
             start: |parts, stop| {
-                let config = ShardConfig {
-                    max_tokens: parts.craft.max_tokens,
-                    overlap_tokens: parts.config.shard.overlap_tokens,
-                };
                 let stage = Shard::new(
                     parts.stores.blobs.clone(),
                     parts.craft.tokens.clone(),
-                    config,
-                )?;
+                    parts.craft.shard,
+                );
                 let chunks = parts.counters.clone();
                 let stage = Counted::new(Each(stage), move |_: &penstock_schemas::Chunk| {
                     chunks.chunks.add(1);
@@ -120,6 +116,7 @@ pub fn topology() -> Vec<StageSpec> {
                 let stage = Embed::new(
                     parts.craft.embedder.clone(),
                     parts.stores.cache.clone(),
+                    parts.craft.tokens.clone(),
                     parts.counters.embed.clone(),
                 );
                 let mut policy = batches(64, Duration::from_millis(20));

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -38,7 +39,7 @@ impl Work {
         Ok(Self {
             pages: parts.counters.pages.get(),
             chunks: parts.counters.chunks.get(),
-            embedded: parts.counters.embed.embedded(),
+            embedded: parts.counters.embed.embedded.load(Ordering::Relaxed),
             entities: parts.stores.graph.counts().await?.entities,
         })
     }

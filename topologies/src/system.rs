@@ -19,7 +19,7 @@ use penstock_stages::embed::Embedder;
 use penstock_stages::index::CollectionSpec;
 use penstock_stages::link::Rules;
 use penstock_stages::settle::Stores;
-use penstock_stages::shard::Tokens;
+use penstock_stages::shard::{ShardConfig, Tokens};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -158,8 +158,7 @@ pub struct Craft {
     pub embedder: Arc<dyn Embedder>,
     pub tokens: Arc<Tokens>,
     pub rules: Arc<Rules>,
-    /// Longest chunk, tokens.
-    pub max_tokens: usize,
+    pub shard: ShardConfig,
     /// Digest of extractor, chunking, model and rules.
     pub recipe: String,
 }
@@ -171,27 +170,23 @@ impl Craft {
         let tokens = Tokens::load(&dir)?;
         let rules = Rules::built_in()?;
         let info = embedder.info().clone();
-        let max_tokens = match config.shard.max_tokens {
-            0 => info.max_tokens,
-            set if set > info.max_tokens => {
-                return Err(Failure::fatal(format!(
-                    "shard.max_tokens is {set}, the model {} takes at most {}",
-                    info.name, info.max_tokens
-                )));
-            }
-            set => set,
+        let shard = ShardConfig {
+            max_tokens: config.shard.max_tokens,
+            overlap_tokens: config.shard.overlap_tokens,
         };
-        let recipe = serde_json::json!({
-            "extractor": penstock_stages::parse::REVISION,
-            "chunking": [max_tokens, config.shard.overlap_tokens],
-            "model": info.name,
-            "rules": rules.digest(),
-        });
+        shard.check(info.max_tokens)?;
+        let recipe = serde_json::json!([
+            penstock_stages::parse::REVISION,
+            shard.recipe(),
+            penstock_stages::embed::RECIPE,
+            info.name,
+            rules.digest(),
+        ]);
         Ok(Self {
             embedder: Arc::new(embedder),
             tokens: Arc::new(tokens),
             rules: Arc::new(rules),
-            max_tokens,
+            shard,
             recipe: content_hash(recipe.to_string().as_bytes()),
         })
     }

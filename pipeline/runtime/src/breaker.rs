@@ -100,3 +100,79 @@ impl Breaker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn open(now: Instant, retry_after: Option<Duration>) -> Breaker {
+        let mut breaker = Breaker::new(BreakerPolicy {
+            failures: 3,
+            cool_down: SECOND,
+            max_cool_down: 3 * SECOND,
+        });
+        for _ in 0..3 {
+            assert_eq!(breaker.admit(now), Admit::All);
+            breaker.failed(retry_after, now);
+        }
+        assert!(!breaker.is_closed());
+        breaker
+    }
+
+    #[test]
+    fn opens_after_failures_in_a_row_only() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(BreakerPolicy::default());
+        for _ in 0..100 {
+            breaker.failed(None, now);
+            breaker.succeeded();
+        }
+        assert_eq!(breaker.admit(now), Admit::All);
+    }
+
+    #[test]
+    fn lets_one_probe_through_and_waits_for_it() {
+        let mut now = Instant::now();
+        let mut breaker = open(now, None);
+        for cool_down in [1, 2, 3, 3] {
+            let cool_down = cool_down * SECOND;
+            assert_eq!(breaker.admit(now), Admit::None);
+            assert_eq!(breaker.probe_at(), Some(now + cool_down), "doubles");
+            now += cool_down;
+            assert_eq!(breaker.admit(now), Admit::Probe);
+            breaker.probing();
+            assert_eq!(breaker.admit(now), Admit::None, "one at a time");
+            breaker.failed(None, now);
+        }
+        breaker.succeeded();
+        assert_eq!(breaker.admit(now), Admit::All);
+    }
+
+    #[test]
+    fn waits_as_long_as_it_is_asked_to() {
+        let now = Instant::now();
+        let breaker = open(now, Some(60 * SECOND));
+        assert_eq!(breaker.probe_at(), Some(now + 60 * SECOND));
+    }
+
+    #[test]
+    fn a_probe_that_tells_nothing_is_followed_by_another() {
+        let now = Instant::now();
+        let mut breaker = open(now, None);
+        let later = now + SECOND;
+        breaker.probing();
+        breaker.inconclusive(later);
+        assert_eq!(breaker.admit(later), Admit::Probe);
+        assert!(!breaker.is_closed());
+    }
+
+    #[test]
+    fn failures_begun_before_it_opened_change_nothing() {
+        let now = Instant::now();
+        let mut breaker = open(now, None);
+        breaker.failed(None, now + SECOND / 2);
+        assert_eq!(breaker.probe_at(), Some(now + SECOND));
+    }
+}

@@ -86,3 +86,78 @@ impl DeadLetters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(headers: &Headers) -> Outgoing {
+        let partition = Partition {
+            topic: "rag.chunks.v1".into(),
+            number: 3,
+        };
+        let original = Original {
+            partition: &partition,
+            offset: 41,
+            key: &Some(Bytes::from_static(b"key")),
+            value: &Some(Bytes::from_static(b"\xC3\x01value")),
+            headers,
+        };
+        let cause = Cause {
+            class: "poison",
+            reason: "vector is all zero".to_owned(),
+        };
+        let letters = DeadLetters::new("embed", "rag.chunks.v1.dlq");
+        letters.letter(&original, &cause, 2, 1_795_000_000_000)
+    }
+
+    fn shown(headers: &Headers) -> Vec<String> {
+        let line =
+            |(name, value): &(String, Bytes)| format!("{name}: {}", String::from_utf8_lossy(value));
+        headers.iter().map(line).collect()
+    }
+
+    /// Tools and alerts read these: a change here is a change of the contract.
+    #[test]
+    fn golden() {
+        let original = vec![
+            ("penstock.group".to_owned(), Bytes::from_static(b"freight")),
+            ("raw".to_owned(), Bytes::from_static(&[0xFF, 0x00])),
+            ("raw".to_owned(), Bytes::from_static(b"twice")),
+        ];
+        let letter = letter(&original);
+        assert_eq!(&*letter.topic, "rag.chunks.v1.dlq");
+        assert_eq!(letter.key.as_deref(), Some(&b"key"[..]));
+        assert_eq!(letter.value.as_deref(), Some(&b"\xC3\x01value"[..]));
+        assert_eq!(letter.headers[..3], original, "untouched, in order");
+        let version = format!("dlq.version: {}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(
+            shown(&letter.headers)[3..],
+            [
+                "dlq.stage: embed",
+                "dlq.class: poison",
+                "dlq.reason: vector is all zero",
+                "dlq.topic: rag.chunks.v1",
+                "dlq.partition: 3",
+                "dlq.offset: 41",
+                "dlq.attempts: 2",
+                "dlq.time: 1795000000000",
+                version.as_str(),
+                "dlq.redrives: 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn redrives_are_carried_on_once() {
+        let check = |count: &'static [u8], expect: &str| {
+            let letter = letter(&vec![(REDRIVES.to_owned(), Bytes::from_static(count))]);
+            let shown = shown(&letter.headers);
+            assert_eq!(shown.len(), 10);
+            assert_eq!(shown.last().map(String::as_str), Some(expect));
+        };
+        check(b"2", "dlq.redrives: 2");
+        check(b"many", "dlq.redrives: 0");
+        check(b"\xFF", "dlq.redrives: 0");
+    }
+}

@@ -115,3 +115,86 @@ impl Flood {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flood(window: usize, share: f64, in_a_row: usize) -> Flood {
+        Flood::new(&FloodPolicy {
+            window,
+            share,
+            in_a_row,
+        })
+    }
+
+    /// Bad records that are let through.
+    fn let_through(flood: &mut Flood, outcomes: impl Iterator<Item = bool>) -> usize {
+        let mut passed = 0;
+        for bad in outcomes {
+            if !bad {
+                flood.good();
+            } else if flood.bad().is_ok() {
+                passed += 1;
+            } else {
+                break;
+            }
+        }
+        passed
+    }
+
+    #[test]
+    fn many_in_a_row_trip() {
+        let mut settled = flood(100, 1.0, 20);
+        (0..100).for_each(|_| settled.good());
+        assert_eq!(let_through(&mut settled, [true; 100].into_iter()), 19);
+    }
+
+    #[test]
+    fn a_share_of_the_window_trips() {
+        let mut settled = flood(200, 0.25, 100);
+        (0..200).for_each(|_| settled.good());
+        let every_second = (0..400).map(|place| place % 2 == 0);
+        assert_eq!(let_through(&mut settled, every_second), 49);
+        let mut settled = flood(200, 0.25, 100);
+        (0..200).for_each(|_| settled.good());
+        let every_fifth = (0..2_000).map(|place| place % 5 == 0);
+        assert_eq!(let_through(&mut settled, every_fifth), 400, "below it");
+    }
+
+    #[test]
+    fn the_window_is_never_below_a_hundred() {
+        let mut settled = flood(1, 0.5, 100);
+        (0..100).for_each(|_| settled.good());
+        assert_eq!(let_through(&mut settled, [true; 100].into_iter()), 49);
+    }
+
+    #[test]
+    fn a_restart_leaves_a_quarter_of_each_allowance() {
+        let mut fresh = flood(100, 1.0, 20);
+        assert_eq!(let_through(&mut fresh, [true; 100].into_iter()), 4);
+        let mut fresh = flood(100, 0.5, 100);
+        let every_second = (0..100).map(|place| place % 2 == 0);
+        assert_eq!(let_through(&mut fresh, every_second), 12);
+    }
+
+    #[test]
+    fn decoding_does_not_hide_panics() {
+        let mut floods = Floods::new(FloodPolicy {
+            window: 100,
+            share: 1.0,
+            in_a_row: 20,
+        });
+        let partition = Partition {
+            topic: "t".into(),
+            number: 0,
+        };
+        let let_through = (0..100)
+            .take_while(|_| {
+                floods.decoded(&partition);
+                floods.panicked(&partition).is_ok()
+            })
+            .count();
+        assert_eq!(let_through, 4);
+    }
+}

@@ -5,16 +5,12 @@
 
 mod breaker;
 pub mod bus;
-mod consumer;
 mod dead_letters;
 mod failure;
 mod flood;
 mod gauges;
-mod hear;
-mod judge;
 pub mod lineage;
 mod offsets;
-mod pauses;
 pub mod policy;
 mod progress;
 mod record;
@@ -24,7 +20,6 @@ mod stage;
 mod stop;
 mod throttle;
 mod window;
-mod work;
 
 pub use breaker::{Admit, Breaker};
 pub use dead_letters::{Cause, DeadLetters, Original, REDRIVES};

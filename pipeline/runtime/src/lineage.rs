@@ -102,3 +102,64 @@ fn lineage_from(headers: &Headers) -> Option<Lineage> {
         stamped: parsed(headers, STAMPED)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin() -> Origin {
+        Origin {
+            lineage: Some(Lineage {
+                group: "freight".to_owned(),
+                document_guid: Uuid::from_u128(1),
+                version: Uuid::from_u128(2),
+                edition: Uuid::from_u128(3),
+                stamped: -4,
+            }),
+            part: Some(5),
+            ordinal: Some(6),
+            chunk: Some(Uuid::from_u128(7)),
+        }
+    }
+
+    #[test]
+    fn headers_carry_it_there_and_back() {
+        assert_eq!(Origin::from_headers(&origin().headers()), origin());
+        let nothing = Origin::default();
+        assert_eq!(Origin::from_headers(&nothing.headers()), nothing);
+    }
+
+    #[test]
+    fn half_a_lineage_is_none() {
+        for missing in [GROUP, DOCUMENT, VERSION, EDITION, STAMPED] {
+            let mut headers = origin().headers();
+            headers.retain(|(name, _)| name != missing);
+            assert_eq!(Origin::from_headers(&headers).lineage, None, "{missing}");
+            headers.push((missing.to_owned(), Bytes::from_static(b"\xFF\xFE")));
+            assert_eq!(Origin::from_headers(&headers).lineage, None, "{missing}");
+            assert_eq!(Origin::from_headers(&headers).part, Some(5));
+        }
+    }
+
+    #[test]
+    fn trace_context_is_carried_and_nothing_else() {
+        let check = |input: &[(&str, &'static str)], expect: &[(&str, &'static str)]| {
+            let headers = |pairs: &[(&str, &'static str)]| -> Headers {
+                let pair = |(name, value): &(&str, &'static str)| {
+                    ((*name).to_owned(), Bytes::from(*value))
+                };
+                pairs.iter().map(pair).collect()
+            };
+            assert_eq!(carried(&headers(input), "t", 1, 2), headers(expect));
+        };
+        check(&[], &[("correlation-id", "t/1/2")]);
+        check(
+            &[
+                ("traceparent", "00-a-b-01"),
+                ("penstock.part", "3"),
+                ("correlation-id", "c"),
+            ],
+            &[("traceparent", "00-a-b-01"), ("correlation-id", "c")],
+        );
+    }
+}

@@ -105,9 +105,11 @@ impl Default for Cap {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ThrottlePolicy {
     pub min: usize,
+    /// Better too low than too high: it grows fast, but a queue that stands from the start passes for normal.
     pub start: usize,
     pub max: usize,
-    /// Latency may grow to this multiple of the best before the limit shrinks.
+    /// Latency per cost may grow to this multiple of the best before the limit shrinks. Infinite where the cost of a
+    /// record says little about the time it takes.
     pub tolerance: f64,
     /// What is left of the limit after a push-back, between 0 and 1.
     pub back_off: f64,
@@ -121,7 +123,7 @@ impl Default for ThrottlePolicy {
     fn default() -> Self {
         Self {
             min: 1,
-            start: 64,
+            start: 32,
             max: 512,
             tolerance: 2.0,
             back_off: 0.5,

@@ -1,14 +1,24 @@
 //! The loop. Nothing else commits, produces, retries or sleeps.
 
+mod assignment;
+mod begin;
+mod commit;
+mod consumer;
+mod delivered;
+mod hear;
+mod judge;
+mod pauses;
+mod work;
+
 use std::sync::Arc;
 
 use penstock_schemas::{Codec, Topic};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::consumer::Consumer;
 use crate::gauges::{Gauges, Summary};
 use crate::policy::Policy;
 use crate::{BatchStage, Failure, Route, Sink, Source, Stop};
+use consumer::Consumer;
 
 /// A stage between its topics.
 pub struct Wiring<S: BatchStage, R> {

@@ -53,7 +53,7 @@ impl Throttle {
         self.hold_until
     }
 
-    /// An attempt came back. `cost` is the batch's, `in_flight` the records in flight beside it: where they are few,
+    /// An attempt came back. `cost` is the batch's, `in_flight` the records in flight with it: where they are few,
     /// the limit was not what bounded them, and it does not grow.
     pub fn attempted(&mut self, latency: Duration, cost: u64, in_flight: usize, now: Instant) {
         self.stage.sample(latency, cost);
@@ -61,8 +61,12 @@ impl Throttle {
         if self.is_slow() {
             self.shrink(latency, now);
         } else if in_demand {
-            // One more for each limit's worth of successes.
-            self.limit = (self.limit + 1.0 / self.limit.max(1.0)).min(self.policy.max as f64);
+            // One more for each success until the first sign of congestion, then for each limit's worth of them.
+            let step = match self.shrunk_at {
+                None => 1.0,
+                Some(_) => 1.0 / self.limit.max(1.0),
+            };
+            self.limit = (self.limit + step).min(self.policy.max as f64);
         }
     }
 
@@ -134,6 +138,9 @@ struct Latency {
     last: Duration,
 }
 
+/// Per sample; a best is forgotten over some thousands. Faster, and the best would follow a queue as it builds.
+const DRIFT: f64 = 0.000_2;
+
 impl Latency {
     fn sample(&mut self, latency: Duration, cost: u64) {
         let unit = latency.as_secs_f64() / cost.max(1) as f64;
@@ -146,7 +153,7 @@ impl Latency {
             Some(best) => {
                 self.recent += (unit - self.recent) * 0.2;
                 // The best drifts towards the present, so that one lucky sample does not bind for ever.
-                self.best = Some(unit.min(best + (self.recent - best).max(0.0) * 0.01));
+                self.best = Some(unit.min(best + (self.recent - best).max(0.0) * DRIFT));
             }
         }
     }
@@ -160,5 +167,157 @@ impl Latency {
 
     fn recent_pause(&self) -> Duration {
         self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn policy() -> ThrottlePolicy {
+        ThrottlePolicy {
+            min: 2,
+            start: 10,
+            max: 100,
+            tolerance: 2.0,
+            back_off: 0.5,
+            lag_low: 1_000,
+            lag_high: 2_000,
+        }
+    }
+
+    #[test]
+    fn grows_only_where_the_limit_is_what_bounds() {
+        let now = Instant::now();
+        let mut busy = Throttle::new(policy());
+        let mut idle = Throttle::new(policy());
+        for _ in 0..100 {
+            busy.attempted(10 * MS, 1, busy.limit(now), now);
+            idle.attempted(10 * MS, 1, 1, now);
+        }
+        assert!(busy.limit(now) > 14, "{}", busy.limit(now));
+        assert_eq!(idle.limit(now), 10);
+    }
+
+    #[test]
+    fn a_push_back_halves_once_per_round_trip_and_holds_as_asked() {
+        let now = Instant::now();
+        let mut throttle = Throttle::new(policy());
+        throttle.attempted(10 * MS, 1, 0, now);
+        for _ in 0..10 {
+            throttle.pushed_back(None, now);
+        }
+        assert_eq!(throttle.limit(now), 5, "one congestion, told ten times");
+        throttle.pushed_back(Some(200 * MS), now + 10 * MS);
+        assert_eq!(throttle.limit(now + 20 * MS), 0, "held");
+        assert_eq!(throttle.held_until(), Some(now + 210 * MS));
+        assert_eq!(throttle.limit(now + 210 * MS), 3);
+        for step in 1..20 {
+            throttle.sink_failed(now + step * 1_000 * MS);
+        }
+        assert_eq!(
+            throttle.limit(now + 20_000 * MS),
+            2,
+            "never below the least"
+        );
+    }
+
+    #[test]
+    fn the_lag_downstream_closes_the_tap() {
+        let now = Instant::now();
+        let mut throttle = Throttle::new(policy());
+        let mut check = |lag: Option<u64>, limit: usize| {
+            throttle.downstream(lag);
+            assert_eq!(throttle.limit(now), limit, "{lag:?}");
+        };
+        check(None, 10);
+        check(Some(1_000), 10);
+        check(Some(1_500), 5);
+        check(Some(1_999), 1);
+        check(Some(2_000), 0);
+        check(Some(u64::MAX), 0);
+        check(Some(0), 10);
+    }
+
+    #[test]
+    fn growing_latency_shrinks_the_limit() {
+        let mut now = Instant::now();
+        let mut throttle = Throttle::new(policy());
+        for step in 0..200_u32 {
+            now += 50 * MS;
+            throttle.attempted((10 + step) * MS, 1, 100, now);
+        }
+        assert!(throttle.limit(now) < 10, "{}", throttle.limit(now));
+    }
+
+    #[test]
+    fn latency_is_taken_per_cost() {
+        let mut now = Instant::now();
+        let mut throttle = Throttle::new(policy());
+        for step in 0..200_u32 {
+            now += 50 * MS;
+            let cost = 1 + step % 20;
+            throttle.attempted(cost * 10 * MS, u64::from(cost), 100, now);
+        }
+        assert!(throttle.limit(now) > 10, "large batches are not slow");
+    }
+
+    /// A server that works on `capacity` records at once, each for `service`; what is more waits in its queue.
+    fn steady_state(capacity: usize, service: Duration) -> usize {
+        let mut now = Instant::now();
+        let mut throttle = Throttle::new(ThrottlePolicy {
+            start: 2,
+            ..policy()
+        });
+        for _ in 0..3_000 {
+            let in_flight = throttle.limit(now).max(1);
+            let queueing = (in_flight as f64 / capacity as f64).max(1.0);
+            let latency = service.mul_f64(queueing);
+            now += latency / u32::try_from(in_flight).unwrap();
+            throttle.attempted(latency, 1, in_flight, now);
+        }
+        throttle.limit(now)
+    }
+
+    #[test]
+    fn settles_near_what_the_other_side_can_do() {
+        for capacity in [4, 10, 30] {
+            let limit = steady_state(capacity, 20 * MS);
+            // After Little's law `capacity` is enough; up to `tolerance` times it may wait in the queue.
+            assert!(
+                limit * 2 >= capacity && limit <= capacity * 3,
+                "capacity {capacity}: {limit}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_limit_stays_between_its_bounds(
+            told in proptest::collection::vec((0_u8..5, 0_u64..5_000), 0..200),
+        ) {
+            let mut now = Instant::now();
+            let mut throttle = Throttle::new(policy());
+            for (what, value) in told {
+                let time = Duration::from_millis(value);
+                now += time / 10;
+                match what {
+                    0 => throttle.attempted(time, value, 50, now),
+                    1 => throttle.pushed_back(Some(time), now),
+                    2 => throttle.pushed_back(None, now),
+                    3 => throttle.produced(time, 3, now),
+                    _ => throttle.sink_failed(now),
+                }
+                let limit = throttle.limit(now);
+                prop_assert!(limit <= 100);
+                prop_assert!(limit >= 2 || throttle.held_until() > Some(now));
+            }
+            let released = throttle.held_until().map_or(now, |until| until.max(now));
+            prop_assert!(throttle.limit(released) >= 2);
+        }
     }
 }

@@ -100,3 +100,92 @@ impl<T> Window<T> {
         self.waiting.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const AGE: Duration = Duration::from_millis(50);
+
+    fn check(records: &[(usize, u64)], limit: usize, expect: &[usize]) {
+        let mut window = Window::new(WindowPolicy {
+            count: 4,
+            bytes: 100,
+            cost: 10,
+            age: AGE,
+        });
+        let now = Instant::now();
+        for (place, (bytes, cost)) in records.iter().enumerate() {
+            window.push(place, *bytes, *cost, now);
+        }
+        let mut sizes = Vec::new();
+        let mut taken = Vec::new();
+        while !window.is_empty() {
+            let announced = window.next_len(limit);
+            let batch = window.take(limit);
+            assert_eq!(announced, batch.len(), "{records:?}");
+            sizes.push(batch.len());
+            taken.extend(batch);
+        }
+        assert_eq!(sizes, expect, "{records:?}");
+        assert_eq!(taken, (0..records.len()).collect::<Vec<_>>(), "in order");
+        assert_eq!((window.bytes, window.cost), (0, 0));
+    }
+
+    #[test]
+    fn batches_end_at_the_first_bound() {
+        check(&[], 9, &[]);
+        check(&[(1, 1); 9], 9, &[4, 4, 1]);
+        check(&[(1, 1); 4], 3, &[3, 1]);
+        check(&[(60, 1), (40, 1), (1, 1)], 9, &[2, 1]);
+        check(&[(1, 6), (1, 5), (1, 5)], 9, &[1, 2]);
+        // Too large for any batch: alone, not never.
+        check(&[(500, 1), (1, 1), (1, 50), (1, 1)], 9, &[1, 1, 1, 1]);
+        check(&[(1, 1), (1, 1)], 0, &[1, 1]);
+    }
+
+    #[test]
+    fn ripe_when_full_or_old() {
+        let policy = WindowPolicy {
+            count: 2,
+            bytes: 100,
+            cost: 10,
+            age: AGE,
+        };
+        let now = Instant::now();
+        let ripe = |records: &[(usize, u64)], after: Duration| {
+            let mut window = Window::new(policy.clone());
+            for (bytes, cost) in records {
+                window.push((), *bytes, *cost, now);
+            }
+            window.is_ripe(now + after)
+        };
+        let at_once = Duration::ZERO;
+        assert!(!ripe(&[], AGE));
+        assert!(!ripe(&[(1, 1)], AGE / 2));
+        assert!(ripe(&[(1, 1)], AGE));
+        assert!(ripe(&[(1, 1), (1, 1)], at_once));
+        assert!(ripe(&[(100, 1)], at_once));
+        assert!(ripe(&[(1, 10)], at_once));
+    }
+
+    #[test]
+    fn dropped_records_no_longer_count() {
+        let mut window = Window::new(WindowPolicy {
+            count: 3,
+            bytes: 100,
+            cost: 10,
+            age: AGE,
+        });
+        let now = Instant::now();
+        for place in 0..3 {
+            window.push(place, 40, 4, now);
+        }
+        window.retain(|place| *place == 1);
+        assert!(!window.is_ripe(now));
+        assert_eq!(window.take(9), [1]);
+        assert_eq!((window.bytes, window.cost), (0, 0));
+    }
+}

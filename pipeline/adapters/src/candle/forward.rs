@@ -68,7 +68,7 @@ pub fn forward(
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
 fn forward_avx512(model: &Model, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32>> {
-    pass::<8, 32, true>(model, texts, work)
+    pass::<10, 32, true>(model, texts, work)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -79,7 +79,7 @@ fn forward_avx2(model: &Model, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32
 
 fn forward_portable(model: &Model, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32>> {
     // Every 64-bit ARM processor has the fused instruction.
-    pass::<4, 8, { cfg!(target_arch = "aarch64") }>(model, texts, work)
+    pass::<2, 16, { cfg!(target_arch = "aarch64") }>(model, texts, work)
 }
 
 #[inline(always)]

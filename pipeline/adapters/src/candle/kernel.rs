@@ -49,83 +49,82 @@ pub fn product<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
     out: &mut [f32],
     out_stride: usize,
 ) {
+    let terms = left.columns;
+    let height = if left.rows < ROWS { 1 } else { ROWS };
     for (number, panel) in right.values.chunks_exact(right.rows.max(1)).enumerate() {
         let bias = right.bias.get(number).unwrap_or(&[0.0; PANEL]);
-        for first in (0..PANEL).step_by(COLUMNS) {
-            let column = number * PANEL + first;
-            if column >= right.columns {
-                break;
-            }
-            let columns = COLUMNS.min(right.columns - column);
-            let mut row = 0;
-            while row < left.rows {
-                let place = Place {
-                    row,
-                    first,
-                    offset: row * out_stride + column,
-                    columns,
-                };
-                let rest = left.rows - row;
-                // Whole blocks, then what is left over in halves.
-                row += if rest >= ROWS {
-                    block::<ROWS, COLUMNS, FMA>(left, panel, bias, place, out, out_stride)
-                } else if rest >= 4 {
-                    block::<4, COLUMNS, FMA>(left, panel, bias, place, out, out_stride)
-                } else if rest >= 2 {
-                    block::<2, COLUMNS, FMA>(left, panel, bias, place, out, out_stride)
+        let width = PANEL.min(right.columns - number * PANEL);
+        for row in (0..left.rows).step_by(height) {
+            // The last block ends at the last row, and does again what the one before it has done.
+            let row = row.min(left.rows - height);
+            let from = &left.values[row * left.stride..];
+            let to = &mut out[row * out_stride + number * PANEL..];
+            for first in (0..width).step_by(COLUMNS) {
+                let to = &mut to[first..];
+                let mut start = [0.0; COLUMNS];
+                start.copy_from_slice(&bias[first..first + COLUMNS]);
+                if height == ROWS {
+                    let sums = block::<ROWS, COLUMNS, FMA>(from, left.stride, terms, panel, first);
+                    store(&sums, &start, to, out_stride, width - first);
                 } else {
-                    block::<1, COLUMNS, FMA>(left, panel, bias, place, out, out_stride)
-                };
+                    let sums = block::<1, COLUMNS, FMA>(from, left.stride, terms, panel, first);
+                    store(&sums, &start, to, out_stride, width - first);
+                }
             }
         }
     }
 }
 
-/// Where a block of the product lies.
-#[derive(Clone, Copy)]
-struct Place {
-    /// First row on the left.
-    row: usize,
-    /// First column within the panel.
-    first: usize,
-    /// First element of the product.
-    offset: usize,
-    /// Columns to write.
-    columns: usize,
-}
-
-/// One block of the product, held in registers from the first to the last term. Says how many rows it was.
+/// One block of the product, held in registers from the first to the last term.
 #[inline(always)]
 fn block<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
-    left: View,
+    left: &[f32],
+    stride: usize,
+    terms: usize,
     panel: &[[f32; PANEL]],
-    bias: &[f32; PANEL],
-    place: Place,
-    out: &mut [f32],
-    out_stride: usize,
-) -> usize {
+    first: usize,
+) -> [[f32; COLUMNS]; ROWS] {
+    // Zeros and loops of fixed size, and no index that may panic within: anything else keeps the compiler from holding
+    // the sums in registers, and costs a factor of thirty.
     let mut sums = [[0.0; COLUMNS]; ROWS];
-    for row in &mut sums {
-        row.copy_from_slice(&bias[place.first..place.first + COLUMNS]);
-    }
-    let rows: [&[f32]; ROWS] = std::array::from_fn(|row| {
-        let start = (place.row + row) * left.stride;
-        &left.values[start..start + left.columns]
-    });
-    for (term, weights) in panel.iter().take(left.columns).enumerate() {
-        let weights = &weights[place.first..place.first + COLUMNS];
-        for (row, sums) in rows.iter().zip(&mut sums) {
-            let factor = row[term];
-            for (sum, &weight) in sums.iter_mut().zip(weights) {
-                *sum = fused::<FMA>(factor, weight, *sum);
+    let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &left[row * stride..row * stride + terms]);
+    for (term, weights) in panel.iter().enumerate().take(terms) {
+        let Some(weights) = weights[first..].first_chunk::<COLUMNS>() else {
+            break;
+        };
+        for row in 0..ROWS {
+            let factor = *rows[row].get(term).unwrap_or(&0.0);
+            for column in 0..COLUMNS {
+                sums[row][column] = fused::<FMA>(factor, weights[column], sums[row][column]);
             }
         }
     }
+    sums
+}
+
+/// Writes a block, or as many columns of it as there are.
+#[inline(always)]
+fn store<const ROWS: usize, const COLUMNS: usize>(
+    sums: &[[f32; COLUMNS]; ROWS],
+    bias: &[f32; COLUMNS],
+    out: &mut [f32],
+    stride: usize,
+    columns: usize,
+) {
     for (row, sums) in sums.iter().enumerate() {
-        let start = place.offset + row * out_stride;
-        out[start..start + place.columns].copy_from_slice(&sums[..place.columns]);
+        let out = &mut out[row * stride..];
+        if let Some(out) = out.first_chunk_mut::<COLUMNS>()
+            && columns >= COLUMNS
+        {
+            for column in 0..COLUMNS {
+                out[column] = sums[column] + bias[column];
+            }
+        } else {
+            for ((out, sum), bias) in out.iter_mut().zip(sums).zip(bias).take(columns) {
+                *out = sum + bias;
+            }
+        }
     }
-    ROWS
 }
 
 /// `a × b + c`, in one instruction where there is one: without it, the fused form is a slow library call.
@@ -335,8 +334,8 @@ mod tests {
             };
             let mut wide = vec![9.0; rows * columns];
             let mut narrow = wide.clone();
-            product::<8, 32, true>(view, panels, &mut wide, columns);
-            product::<4, 8, false>(view, panels, &mut narrow, columns);
+            product::<10, 32, true>(view, panels, &mut wide, columns);
+            product::<2, 16, false>(view, panels, &mut narrow, columns);
             for row in 0..rows {
                 for column in 0..columns {
                     let expect: f32 = (0..terms)

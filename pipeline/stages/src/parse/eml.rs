@@ -17,8 +17,9 @@ pub fn extract(bytes: &[u8], budget: &Budget) -> Result<Extracted, Failure> {
     };
     let mut draft = Draft::new(budget);
     draft.set_title(message.subject().unwrap_or(""));
-    if let Some(from) = message.from() {
-        draft.set_author(&people(from));
+    let from = message.from().and_then(Address::first);
+    if let Some(author) = from.and_then(|from| from.name().or_else(|| from.address())) {
+        draft.set_author(author);
     }
     let sent = message.date().filter(|date| date.is_valid());
     draft.set_created_at(sent.map(|date| date.to_timestamp().saturating_mul(1000)));

@@ -8,8 +8,8 @@ use penstock_schemas::{Range, Unit, content_hash};
 use super::draft::Extracted;
 use super::kind::Kind;
 use super::limits::{Budget, Cancel, Limits};
-use super::pdf::Shelf;
-use super::{docx, eml, epub, html, json, markdown, odt, pptx, table, text, xlsx};
+use super::pdf_shelf::Shelf;
+use super::{docx, eml, epub, html, json, markdown, odt, package, pdf, pptx, table, text, xlsx};
 
 /// Text and metadata of `bytes`, or of the `range` of them, on the caller's thread. For whole documents outside of the
 /// pipeline; a panic in a library is Poison.
@@ -81,6 +81,9 @@ impl Source<'_> {
         // book is not taken for read.
         let nothing = out.text.is_empty() && first == 1;
         if nothing && !book.has_text_from(last + 1, budget)? {
+            if !pdf::has_end(self.bytes) {
+                return Err(package::damaged("PDF", "it is cut off before its end"));
+            }
             return Err(Failure::poison(
                 "no text: the pages are images or empty; OCR is not part of this pipeline",
             ));

@@ -148,6 +148,10 @@ mod tests {
             "text&moreü",
         );
         check("<div role='navigation'><div>x</div>y</div>z", "z");
+        check(
+            "<h2>Title<a class='headerlink' href='#t'>¶</a></h2>",
+            "## Title",
+        );
         check("a<!-- b -->c", "ac");
         check("<p>unclosed <b>tags <i>go", "unclosed tags go");
         check("", "");

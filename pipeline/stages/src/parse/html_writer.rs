@@ -101,7 +101,7 @@ impl<'b> HtmlWriter<'b> {
             return;
         }
         match name {
-            "title" if starts && self.draft.out.title.is_none() => {
+            "title" if starts && !tag.self_closing => {
                 self.end_block();
                 self.mode = Mode::Title;
             }
@@ -187,9 +187,13 @@ impl<'b> HtmlWriter<'b> {
         let is_skipped = matches!(
             name,
             "script" | "style" | "nav" | "template" | "svg" | "iframe" | "noframes" | "object"
-        ) || attribute(tag, "role").is_some_and(|role| role == "navigation");
+        ) || attribute(tag, "role").is_some_and(|role| role == "navigation")
+            // The sign beside a heading that links to itself.
+            || attribute(tag, "class").is_some_and(|class| class.contains("headerlink"));
         if is_skipped && starts && !tag.self_closing {
-            self.end_block();
+            if is_block(name) {
+                self.end_block();
+            }
             self.skipping = Some((name.to_owned(), 1));
         }
         is_skipped
@@ -336,6 +340,7 @@ fn is_block(name: &str) -> bool {
             | "legend"
             | "li"
             | "main"
+            | "nav"
             | "ol"
             | "option"
             | "p"

@@ -16,13 +16,19 @@ mod json;
 mod kind;
 mod language;
 mod limits;
+#[cfg(test)]
+pub mod made;
 mod markdown;
 mod odt;
 mod package;
 mod pdf;
+mod pdf_page;
+mod pdf_shelf;
 mod pptx;
 mod sniff;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod workers;
 mod xlsx;
@@ -44,7 +50,7 @@ pub use workers::Workers;
 use crate::blobs::{self, Blobs};
 use extract::Source;
 use fetch::Fetched;
-use pdf::Shelf;
+use pdf_shelf::Shelf;
 
 /// Part of the recipe: raised whenever the same bytes give another text.
 pub const REVISION: u32 = 1;

@@ -1,8 +1,6 @@
 //! PDF, page by page.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
 
 use pdf_oxide::PdfDocument;
 use pdf_oxide::error::Error;
@@ -13,6 +11,7 @@ use super::dates;
 use super::draft::{Draft, Extracted};
 use super::limits::Budget;
 use super::package::damaged;
+use super::pdf_page::{self, Block};
 
 /// Entries of the table of contents that are looked at.
 const MOST_OUTLINE_ENTRIES: usize = 20_000;
@@ -21,6 +20,8 @@ const MOST_OUTLINE_ENTRIES: usize = 20_000;
 pub struct Book {
     document: PdfDocument,
     pages: usize,
+    /// The largest heading of the first page, for a file that does not name its title.
+    heading: Option<String>,
     /// Level of each heading of the table of contents, by its bare letters and digits.
     outline: HashMap<String, usize>,
 }
@@ -40,11 +41,23 @@ impl Book {
         }
         budget.limits.page_count(pages)?;
         let outline = outline(&document);
-        Ok(Self {
+        let mut book = Self {
             document,
             pages,
+            heading: None,
             outline,
-        })
+        };
+        // A first page that cannot be read is for the part that holds it to report.
+        let first = book.page(1).unwrap_or_default();
+        book.heading = first
+            .iter()
+            .filter_map(|block| match block {
+                Block::Heading(level, text) if *level <= 2 => Some((*level, text)),
+                _ => None,
+            })
+            .min_by_key(|(level, _)| *level)
+            .map(|(_, text)| text.clone());
+        Ok(book)
     }
 
     pub fn pages(&self) -> usize {
@@ -62,9 +75,8 @@ impl Book {
         self.describe(&mut draft);
         for number in first.max(1)..=last.min(self.pages) {
             draft.page(number)?;
-            let text = self.page_text(number)?;
-            for line in text.lines() {
-                self.write_line(line, &mut draft)?;
+            for block in self.page(number)? {
+                self.write(&block, &mut draft)?;
             }
         }
         Ok(draft.finish())
@@ -74,37 +86,48 @@ impl Book {
     pub fn has_text_from(&self, first: usize, budget: &Budget) -> Result<bool, Failure> {
         for number in first.max(1)..=self.pages {
             budget.check()?;
-            if !self.page_text(number)?.trim().is_empty() {
+            if !self.page(number)?.is_empty() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn page_text(&self, number: usize) -> Result<String, Failure> {
-        self.document
-            .extract_text(number.saturating_sub(1))
-            .map_err(|error| match error {
-                Error::EncryptedPdf => encrypted(),
-                error => damaged("PDF", format!("page {number} cannot be read: {error}")),
-            })
+    fn page(&self, number: usize) -> Result<Vec<Block>, Failure> {
+        let unreadable = |error| match error {
+            Error::EncryptedPdf => encrypted(),
+            error => damaged("PDF", format!("page {number} cannot be read: {error}")),
+        };
+        let index = number.saturating_sub(1);
+        let spans = self.document.extract_spans(index).map_err(unreadable)?;
+        if pdf_page::is_plain(&spans) {
+            return Ok(pdf_page::blocks(&spans));
+        }
+        // Turned, vertical and right-to-left text: the library knows more of these.
+        let text = self.document.extract_text(index).map_err(unreadable)?;
+        let paragraphs = text.split("\n\n").filter(|text| !text.trim().is_empty());
+        Ok(paragraphs
+            .map(|text| Block::Paragraph(text.to_owned()))
+            .collect())
     }
 
-    /// Lines that stand in the table of contents become headings, empty ones end a paragraph.
-    fn write_line(&self, line: &str, draft: &mut Draft<'_>) -> Result<(), Failure> {
-        if line.trim().is_empty() {
-            return draft.new_block();
-        }
-        match self.outline.get(&bare(line)) {
-            Some(level) => draft.heading(*level, line),
-            None => draft.line(line),
+    /// What stands in the table of contents is a heading, and of the level it has there.
+    fn write(&self, block: &Block, draft: &mut Draft<'_>) -> Result<(), Failure> {
+        match block {
+            Block::Heading(level, text) => {
+                let level = self.outline.get(&bare(text)).unwrap_or(level);
+                draft.heading(*level, text)
+            }
+            Block::Paragraph(text) => match self.outline.get(&bare(text)) {
+                Some(level) => draft.heading(*level, text),
+                None => draft.block(text),
+            },
         }
     }
 
     fn describe(&self, draft: &mut Draft<'_>) {
-        let Some(info) = self.entry(self.document.trailer(), "Info") else {
-            return;
-        };
+        let info = self.entry(self.document.trailer(), "Info");
+        let info = info.unwrap_or(Object::Null);
         let field = |name: &str| {
             let value = self.entry(&info, name)?;
             value.as_string().map(text_string)
@@ -112,6 +135,7 @@ impl Book {
         if let Some(title) = field("Title").filter(|title| is_title(title)) {
             draft.set_title(&title);
         }
+        draft.set_title(self.heading.as_deref().unwrap_or(""));
         if let Some(author) = field("Author") {
             draft.set_author(&author);
         }
@@ -179,7 +203,7 @@ fn reference(object: &Object, name: &str) -> Option<ObjectRef> {
 /// A heading without what the page and the table of contents write differently: its number, case, spaces.
 fn bare(heading: &str) -> String {
     let heading = heading.trim();
-    if heading.len() > 300 {
+    if heading.len() > 300 || heading.contains('\n') {
         return String::new();
     }
     let lower = heading.to_lowercase();
@@ -196,6 +220,14 @@ fn bare(heading: &str) -> String {
     letters
 }
 
+/// Whether the file ends as a PDF does. A reader can often do without, but a file cut off has no such end.
+pub fn has_end(bytes: &[u8]) -> bool {
+    let tail = bytes
+        .get(bytes.len().saturating_sub(2048)..)
+        .unwrap_or(bytes);
+    tail.windows(9).any(|window| window == b"startxref")
+}
+
 fn encrypted() -> Failure {
     Failure::poison("encrypted: the PDF needs a password; save it without one")
 }
@@ -204,65 +236,5 @@ fn refusal(error: Error) -> Failure {
     match error {
         Error::EncryptedPdf => encrypted(),
         error => damaged("PDF", error),
-    }
-}
-
-/// Most that open books may take together, bytes of their files.
-const MOST_OPEN_BYTES: u64 = 128 << 20;
-const MOST_OPEN_BOOKS: usize = 4;
-
-/// PDFs kept open, so that the parts of one book open it once. Newest last.
-#[derive(Default)]
-pub struct Shelf(Mutex<Vec<Shelved>>);
-
-struct Shelved {
-    sha256: String,
-    bytes: u64,
-    book: Arc<Book>,
-}
-
-impl Shelf {
-    /// The book with this digest; opened from `bytes` if it is not there.
-    pub fn book(&self, sha256: &str, bytes: &[u8], budget: &Budget) -> Result<Arc<Book>, Failure> {
-        if let Some(book) = self.find(sha256) {
-            return Ok(book);
-        }
-        let book = Arc::new(Book::open(bytes, budget)?);
-        self.keep(sha256, bytes.len() as u64, Arc::clone(&book));
-        Ok(book)
-    }
-
-    /// Lets go of a book whose parse went wrong: it may hold what made it so.
-    pub fn forget(&self, sha256: &str) {
-        self.shelved().retain(|shelved| shelved.sha256 != sha256);
-    }
-
-    fn find(&self, sha256: &str) -> Option<Arc<Book>> {
-        let mut shelved = self.shelved();
-        let at = shelved.iter().position(|book| book.sha256 == sha256)?;
-        let found = shelved.remove(at);
-        let book = Arc::clone(&found.book);
-        shelved.push(found);
-        Some(book)
-    }
-
-    fn keep(&self, sha256: &str, bytes: u64, book: Arc<Book>) {
-        let mut shelved = self.shelved();
-        shelved.retain(|other| other.sha256 != sha256);
-        shelved.push(Shelved {
-            sha256: sha256.to_owned(),
-            bytes,
-            book,
-        });
-        let total = |shelved: &[Shelved]| shelved.iter().map(|book| book.bytes).sum::<u64>();
-        while shelved.len() > MOST_OPEN_BOOKS
-            || shelved.len() > 1 && total(&shelved) > MOST_OPEN_BYTES
-        {
-            shelved.remove(0);
-        }
-    }
-
-    fn shelved(&self) -> std::sync::MutexGuard<'_, Vec<Shelved>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

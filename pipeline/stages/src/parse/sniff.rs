@@ -281,12 +281,19 @@ fn markdown_marks(text: &str) -> bool {
     if super::markdown::front_matter(text).is_some() {
         return true;
     }
+    if text.starts_with("#!") {
+        return false;
+    }
+    let followers = text.lines().skip(1).chain([""]);
     let marks = text
         .lines()
-        .filter(|line| {
+        .zip(followers)
+        .filter(|(line, next)| {
             let hashes = line.chars().take_while(|c| *c == '#').count();
+            // Programs and settings have lines like headings, as comments on what comes right after.
             let is_heading = (1..=6).contains(&hashes)
-                && line.get(hashes..).is_some_and(|rest| rest.starts_with(' '));
+                && line.get(hashes..).is_some_and(|rest| rest.starts_with(' '))
+                && next.trim().is_empty();
             let is_fence = line.starts_with("```");
             let is_rule_of_table = line.starts_with("|--") || line.starts_with("| --");
             is_heading || is_fence || is_rule_of_table || line.contains("](http")

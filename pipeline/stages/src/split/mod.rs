@@ -2,6 +2,8 @@
 
 mod cut;
 mod digest;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,15 +1,28 @@
-//! A Kafka broker inside the process: Tansu on SQLite, on loopback.
+//! A Kafka broker inside the process, on loopback: Tansu's protocol, topics and consumer groups, over a log of our own on
+//! SQLite. Tansu's own storage of records is left out: it takes every batch apart into a row per record and per header,
+//! scans the whole rest of a partition for each fetch, polls instead of waiting, and repeats records after compaction.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+mod log;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use penstock_runtime::Failure;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use tansu_storage::{BrokerRegistrationRequest, Storage as _, StorageContainer};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use url::Url;
 use uuid::Uuid;
+
+use self::log::Log;
 
 const CLUSTER: &str = "penstock";
 const NODE: i32 = 1;
@@ -18,142 +31,208 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running broker. Its data outlives it, whatever port the next one gets.
 pub struct Broker {
-    address: String,
+    serving: Serving,
     /// Its own threads: a busy pipeline must not starve heartbeats, nor the broker the pipeline.
-    runtime: Option<Runtime>,
+    threads: Threads,
+}
+
+struct Serving {
+    /// `127.0.0.1:port`
+    address: String,
+    log: Log,
+    alias: Option<Alias>,
 }
 
 impl Broker {
     /// Starts on the data in `dir`, which one process at a time may own, and waits until it answers.
     pub async fn start(dir: &Path) -> Result<Self, Failure> {
-        std::fs::create_dir_all(dir)
-            .map_err(|error| Failure::fatal(format!("create {}: {error}", dir.display())))?;
-        let file = dir.join("log.db");
-        let port = free_port()?;
-        let address = format!("127.0.0.1:{port}");
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("broker")
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::fatal(format!("start the broker's threads: {error}")))?;
-        let storage = parse(&format!("sqlite:///{}", file.display()))?;
-        let url = parse(&format!("tcp://{address}"))?;
-        let built = runtime
-            .spawn(async move {
-                let mut broker = tansu_broker::broker::Broker::<
-                    tansu_broker::coordinator::group::administrator::Controller<
-                        tansu_storage::StorageContainer,
-                    >,
-                    tansu_storage::StorageContainer,
-                >::builder()
-                .node_id(NODE)
-                .cluster_id(CLUSTER)
-                .incarnation_id(Uuid::new_v4())
-                .advertised_listener(url.clone())
-                .storage(storage)
-                .listener(url)
-                .silent(true)
-                .build()
-                .await
-                .map_err(|error| error.to_string())?;
-                prepare(&file).await.map_err(|error| error.to_string())?;
-                tokio::spawn(async move {
-                    if let Err(error) = broker.serve(tokio::time::Instant::now()).await {
-                        tracing::error!(%error, "the broker stopped");
-                    }
-                });
-                Ok::<(), String>(())
-            })
-            .await;
-        let broker = Self {
-            address,
-            runtime: Some(runtime),
-        };
-        match built {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                return Err(Failure::fatal(format!(
-                    "start the broker on {}: {error}",
-                    dir.display()
-                )));
-            }
-            Err(error) => {
-                return Err(Failure::fatal(format!(
-                    "start the broker on {}: {error}",
-                    dir.display()
-                )));
-            }
-        }
-        let address = broker.address.clone();
+        let doing = format!("start the broker on {}", dir.display());
+        let fatal = |error: String| Failure::fatal(format!("{doing}: {error}"));
+        std::fs::create_dir_all(dir).map_err(|error| fatal(error.to_string()))?;
+        let dir = dir
+            .canonicalize()
+            .map_err(|error| fatal(error.to_string()))?;
+        let threads = Threads::start().map_err(|error| fatal(error.to_string()))?;
+        let launched = threads.spawn(launch(dir)).await;
+        let serving = launched
+            .map_err(|error| error.to_string())
+            .and_then(|launched| launched)
+            .map_err(fatal)?;
+        let address = serving.address.clone();
+        let broker = Self { serving, threads };
         tokio::task::spawn_blocking(move || ready(&address))
             .await
-            .map_err(|error| Failure::fatal(format!("wait for the broker: {error}")))??;
+            .map_err(|error| fatal(error.to_string()))?
+            .map_err(fatal)?;
         Ok(broker)
     }
 
     /// `127.0.0.1:port`
     pub fn address(&self) -> String {
-        self.address.clone()
+        self.serving.address.clone()
+    }
+
+    /// Applies retention and compaction now; else it happens every ten minutes.
+    pub async fn tidy(&self) -> Result<(), Failure> {
+        upkeep::tidy(&self.serving.log, upkeep::now())
+            .await
+            .map_err(|error| Failure::transient(format!("tidy up the embedded log: {error}")))
     }
 
     /// Ends it. What was acknowledged is on disk.
-    pub async fn stop(mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Waits for what holds the database, so that the next broker on it finds it free.
-            let ending = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_LIMIT));
-            if ending.await.is_err() {
-                tracing::warn!("the broker's threads ended badly");
-            }
+    pub async fn stop(self) {
+        let Self { serving, threads } = self;
+        let Serving { log, alias, .. } = serving;
+        drop(log);
+        // Waits for what holds the database, so that the next broker on it finds it free.
+        if tokio::task::spawn_blocking(move || threads.stop())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the embedded broker's threads ended badly");
+        }
+        drop(alias);
+    }
+}
+
+/// A runtime that may be dropped anywhere, also inside another.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start() -> std::io::Result<Self> {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("broker")
+            .enable_all()
+            .build()
+            .map(|runtime| Self(Some(runtime)))
+    }
+
+    fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> JoinHandle<Result<T, String>> {
+        match &self.0 {
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(async { Err("its threads have ended".to_owned()) }),
+        }
+    }
+
+    fn stop(mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(STOP_LIMIT);
         }
     }
 }
 
-impl Drop for Broker {
+impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-async fn prepare(file: &Path) -> Result<(), libsql::Error> {
+/// Opens the data and serves it in the background.
+async fn launch(dir: PathBuf) -> Result<Serving, String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(|error| format!("find a free port on 127.0.0.1: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let (path, alias) = spelled(&dir)?;
+    let url = |text: String| Url::parse(&text).map_err(|error| format!("{text}: {error}"));
+    // Three slashes and the path's own: Tansu takes what follows the third for the path.
+    let storage = url(format!("sqlite:///{path}/meta.db"))?;
+    let meta = StorageContainer::builder()
+        .cluster_id(CLUSTER)
+        .node_id(NODE)
+        .advertised_listener(url(format!("tcp://{address}"))?)
+        .storage(storage)
+        .silent(true)
+        .build()
+        .await
+        .map_err(|error| error.to_string())?;
+    let registration = BrokerRegistrationRequest {
+        broker_id: NODE,
+        cluster_id: CLUSTER.to_owned(),
+        incarnation_id: Uuid::new_v4(),
+        rack: None,
+    };
+    meta.register_broker(registration)
+        .await
+        .map_err(|error| error.to_string())?;
+    disband(&dir.join("meta.db"))
+        .await
+        .map_err(|error| error.to_string())?;
+    let log = Log::open(&dir.join("records.db"), meta)
+        .await
+        .map_err(|error| error.to_string())?;
+    tokio::spawn(upkeep::upkeep(log.clone()));
+    let served = log.clone();
+    tokio::spawn(async move {
+        if let Err(error) = serve::serve(listener, CLUSTER, served).await {
+            tracing::error!(%error, "the embedded broker stopped");
+        }
+    });
+    Ok(Serving {
+        address: address.to_string(),
+        log,
+        alias,
+    })
+}
+
+/// Members of the run before are gone with it. Tansu would wait for each until its session ends.
+async fn disband(file: &Path) -> Result<(), libsql::Error> {
     let database = libsql::Builder::new_local(file).build().await?;
     let connection = database.connect()?;
     connection
-        .execute_batch(
-            "create index if not exists header_by_record on header (topition, offset_id); \
-             delete from consumer_group_detail;",
-        )
+        .execute("delete from consumer_group_detail", ())
         .await?;
     Ok(())
 }
 
-fn parse(url: &str) -> Result<Url, Failure> {
-    Url::parse(url).map_err(|error| Failure::fatal(format!("{url}: {error}")))
+/// A link to a folder whose own name Tansu cannot take.
+struct Alias(PathBuf);
+
+impl Drop for Alias {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::debug!(%error, alias = %self.0.display(), "remove");
+        }
+    }
 }
 
-fn free_port() -> Result<u16, Failure> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| Failure::fatal(format!("find a free port on 127.0.0.1: {error}")))
+/// The folder's path as Tansu takes it. It reads the path off a URL without decoding it, so a name with a space or an
+/// umlaut needs a plain one.
+fn spelled(dir: &Path) -> Result<(String, Option<Alias>), String> {
+    let plain = |path: &Path| {
+        let text = path.to_str()?;
+        let kept = |c: char| c.is_ascii_alphanumeric() || "/._-+~".contains(c);
+        text.chars().all(kept).then(|| text.to_owned())
+    };
+    if let Some(path) = plain(dir) {
+        return Ok((path, None));
+    }
+    let link = std::env::temp_dir().join(format!("penstock-{}", Uuid::new_v4()));
+    let path = plain(&link)
+        .ok_or_else(|| format!("{} has to be a path of plain letters", link.display()))?;
+    std::os::unix::fs::symlink(dir, &link)
+        .map_err(|error| format!("link {}: {error}", link.display()))?;
+    Ok((path, Some(Alias(link))))
 }
 
 /// Until a metadata request succeeds.
-fn ready(address: &str) -> Result<(), Failure> {
+fn ready(address: &str) -> Result<(), String> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", address)
         .create()
-        .map_err(|error| Failure::fatal(format!("ask the broker: {error}")))?;
+        .map_err(|error| format!("ask it: {error}"))?;
     let deadline = Instant::now() + READY_LIMIT;
     loop {
         match consumer.fetch_metadata(None, Duration::from_secs(1)) {
             Ok(_) => return Ok(()),
             Err(error) if Instant::now() >= deadline => {
-                return Err(Failure::fatal(format!(
-                    "the broker on {address} does not answer: {error}"
-                )));
+                return Err(format!("it does not answer on {address}: {error}"));
             }
             Err(_) => {}
         }

@@ -42,7 +42,8 @@ pub fn panicked(panic: &(dyn Any + Send)) -> Failure {
     by_text(text)
 }
 
-fn by_text(text: &str) -> Failure {
+/// By what the system says in it.
+pub fn by_text(text: &str) -> Failure {
     // A panic's text can hold a backtrace: one line is enough.
     let line = text.lines().next().unwrap_or_default();
     match WORLD.iter().find(|(words, _)| text.contains(words)) {

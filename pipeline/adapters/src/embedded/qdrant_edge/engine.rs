@@ -1,17 +1,18 @@
-//! The shard with what the engine leaves to its user: opening and verifying, flushing, trimming the log, containing
+//! The shard with what the engine leaves to its user: opening and verifying, durability, trimming the log, containing
 //! panics, starting over after one.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use penstock_runtime::Failure;
 use penstock_stages::index::{CollectionSpec, DENSE};
 use qdrant_edge::{EdgeConfig, EdgeShard, OperationResult, UpdateOperation};
 
-use super::classify::{classify, panicked};
+use super::classify::{by_text, classify, panicked};
 use super::config::{LOG_FILE, distance, engine_config, indexes};
+use super::journal::{Journal, operations};
 
 /// The engine's log: written before each operation, never read again, never shortened.
 const LOG: &str = "wal";
@@ -19,6 +20,8 @@ const LOG: &str = "wal";
 const UNFINISHED: &str = "temp_segments";
 /// Log files let be before the shard is opened anew to be rid of them. They are mapped into memory meanwhile.
 const LOG_FILES: usize = 8;
+/// Bytes of journal after which the engine is flushed: they are read again after a kill.
+const JOURNAL: u64 = 32 * 1024 * 1024;
 /// Free bytes below which nothing is written. The engine maps files before it fills them: on a full disk that ends the
 /// process instead of failing a call.
 const RESERVE: u64 = 128 * 1024 * 1024;
@@ -29,6 +32,7 @@ pub struct Engine {
     indexes: Vec<UpdateOperation>,
     /// None after a failed start over.
     shard: RwLock<Option<EdgeShard>>,
+    journal: Mutex<Journal>,
 }
 
 impl Engine {
@@ -39,16 +43,17 @@ impl Engine {
                 dir.display()
             ))
         })?;
+        let journal = Journal::open(dir).map_err(|error| io_failed(dir, &error))?;
         let engine = Self {
             dir: dir.to_owned(),
             config: engine_config(spec),
             indexes: indexes(spec).map_err(|error| classify(&error))?,
             shard: RwLock::new(None),
+            journal: Mutex::new(journal),
         };
         engine.check_space(0)?;
         engine.verify(spec)?;
-        let shard = engine.load()?;
-        *engine.shard.write().unwrap_or_else(PoisonError::into_inner) = Some(shard);
+        engine.start_over()?;
         Ok(engine)
     }
 
@@ -71,12 +76,35 @@ impl Engine {
         guarded(|| work(shard))
     }
 
-    /// Makes what was written durable: files are written and synced.
+    /// Makes what was written durable: `lines` are its operations for the journal.
+    pub fn record(&self, lines: &[u8]) -> Result<(), Failure> {
+        let recorded = self.journal().append(lines);
+        match recorded {
+            Ok(()) => Ok(()),
+            // The long way may still work.
+            Err(_) => self.flush(),
+        }
+    }
+
+    /// Writes all of the engine's files, so that the journal can start anew.
     pub fn flush(&self) -> Result<(), Failure> {
         self.read(|shard| {
             shard.flush();
             Ok(())
-        })
+        })?;
+        self.journal()
+            .clear()
+            .map_err(|error| io_failed(&self.dir, &error))
+    }
+
+    /// Whether the journal has grown enough to be worth a flush.
+    pub fn journal_is_long(&self) -> bool {
+        self.journal().length() > JOURNAL
+    }
+
+    /// Whether there is anything to flush.
+    pub fn journal_is_empty(&self) -> bool {
+        self.journal().length() == 0
     }
 
     /// Refuses when `bytes` more might fill the disk.
@@ -101,18 +129,31 @@ impl Engine {
         self.closed_logs().len() > LOG_FILES
     }
 
-    /// Closes the shard and opens it anew, without what is not needed of its log. Reads wait.
+    /// Opens the shard, after closing the one that is open, without what is not needed of its log, and with what only the
+    /// journal holds. Reads wait.
     pub fn start_over(&self) -> Result<(), Failure> {
         let mut shard = self.shard.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = shard.take() {
-            // Closing flushes, which panics where it cannot; all that was answered for is flushed already.
-            let closed = catch_unwind(AssertUnwindSafe(|| drop(old)));
-            if let Err(panic) = closed {
+        self.close(shard.take());
+        *shard = Some(self.load()?);
+        self.journal()
+            .clear()
+            .map_err(|error| io_failed(&self.dir, &error))
+    }
+
+    /// Closing flushes, which panics where it cannot: then the journal still holds all that was answered for.
+    fn close(&self, shard: Option<EdgeShard>) {
+        let Some(shard) = shard else { return };
+        let closed = catch_unwind(AssertUnwindSafe(|| drop(shard)));
+        match closed {
+            Ok(()) => {
+                if let Err(error) = self.journal().clear() {
+                    tracing::warn!(%error, "vector store: the journal stays, and is done again");
+                }
+            }
+            Err(panic) => {
                 tracing::warn!(reason = %panicked(&*panic), "vector store did not close cleanly");
             }
         }
-        *shard = Some(self.load()?);
-        Ok(())
     }
 
     /// Starts over where the last attempt at it failed.
@@ -121,6 +162,17 @@ impl Engine {
             return Ok(());
         }
         self.start_over()
+    }
+
+    /// Runs `look` while no file changes.
+    #[cfg(test)]
+    pub fn frozen<T>(&self, look: impl FnOnce() -> T) -> T {
+        let _shard = self.shard.write().unwrap_or_else(PoisonError::into_inner);
+        look()
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shared(&self) -> RwLockReadGuard<'_, Option<EdgeShard>> {
@@ -154,7 +206,7 @@ impl Engine {
         )))
     }
 
-    /// Opens the shard, made if missing, with every declared index.
+    /// Opens the shard, made if missing, with every declared index and all of the journal, flushed.
     fn load(&self) -> Result<EdgeShard, Failure> {
         self.lock()?;
         self.trim();
@@ -168,6 +220,9 @@ impl Engine {
             };
             for index in &self.indexes {
                 shard.update(index.clone())?;
+            }
+            for operation in operations(&self.dir)? {
+                shard.update(operation?)?;
             }
             shard.flush();
             Ok(shard)
@@ -231,8 +286,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let shard = self.shard.get_mut().unwrap_or_else(PoisonError::into_inner);
         let shard = shard.take();
-        // As in `start_over`: there is nobody left to tell.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(shard)));
+        self.close(shard);
     }
 }
 
@@ -243,6 +297,10 @@ fn guarded<T>(work: impl FnOnce() -> OperationResult<T>) -> Result<T, Failure> {
         Ok(Err(error)) => Err(classify(&error)),
         Err(panic) => Err(panicked(&*panic)),
     }
+}
+
+fn io_failed(dir: &Path, error: &std::io::Error) -> Failure {
+    by_text(&format!("{}: {error}", dir.display()))
 }
 
 /// Bytes of log a batch of operations is expected to need: at least the next log file.

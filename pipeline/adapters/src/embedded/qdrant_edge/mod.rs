@@ -1,12 +1,14 @@
 //! The Qdrant engine inside the process: one shard in one folder, for one machine.
 //!
 //! The engine keeps no promise about a write until it is flushed, and does not replay its log: so one thread owns all
-//! writing, applies what is waiting, flushes once, and only then answers. Reads run beside it on blocking threads.
+//! writing, applies what is waiting, adds it to a journal of our own, and only then answers. Reads run beside it on
+//! blocking threads.
 
 mod classify;
 mod config;
 mod engine;
 mod fields;
+mod journal;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -88,6 +90,12 @@ impl VectorStore for QdrantEdge {
                 &format!("vector of chunk {}", point.chunk.chunk_guid),
                 &point.dense,
             )?;
+            if !point.dense.iter().all(|number| number.is_finite()) {
+                return Err(Failure::poison(format!(
+                    "vector of chunk {} holds NaN or infinity",
+                    point.chunk.chunk_guid
+                )));
+            }
         }
         if points.is_empty() {
             return Ok(());

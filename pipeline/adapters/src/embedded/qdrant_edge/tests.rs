@@ -23,7 +23,7 @@ fn id(number: u128) -> Uuid {
 }
 
 /// Document and edition by number; the version is the edition's number unless changed.
-fn point(document: u128, edition: u128, ordinal: i32, text: &str) -> Point {
+pub(super) fn point(document: u128, edition: u128, ordinal: i32, text: &str) -> Point {
     let hash = content_hash(text.as_bytes());
     let angle = ordinal as f32 * 0.1;
     Point {
@@ -97,7 +97,7 @@ async fn content(store: &QdrantEdge) -> BTreeMap<Uuid, bool> {
 }
 
 /// A copy of the folder as a process killed now would leave it.
-fn as_if_killed(dir: &TempDir) -> TempDir {
+fn as_if_killed(store: &QdrantEdge, dir: &TempDir) -> TempDir {
     fn copy(from: &Path, to: &Path) {
         std::fs::create_dir_all(to).unwrap();
         for entry in std::fs::read_dir(from).unwrap() {
@@ -111,7 +111,7 @@ fn as_if_killed(dir: &TempDir) -> TempDir {
         }
     }
     let copied = tempfile::tempdir().unwrap();
-    copy(dir.path(), copied.path());
+    store.engine.frozen(|| copy(dir.path(), copied.path()));
     copied
 }
 
@@ -124,19 +124,19 @@ async fn what_is_inserted_shown_or_swept_survives_a_kill() {
 
     store.insert(points.clone()).await.unwrap();
     store.insert(vec![other.clone()]).await.unwrap();
-    let inserted = content(&open(as_if_killed(&dir).path())).await;
+    let inserted = content(&open(as_if_killed(&store, &dir).path())).await;
     assert_eq!(inserted.len(), 21);
     assert!(inserted.values().all(|visible| !visible));
 
     store.show(id(1), id(1)).await.unwrap();
-    let shown = content(&open(as_if_killed(&dir).path())).await;
+    let shown = content(&open(as_if_killed(&store, &dir).path())).await;
     for point in &points {
         assert!(shown[&point.chunk.chunk_guid]);
     }
     assert!(!shown[&other.chunk.chunk_guid]);
 
     store.retain_editions(id(1), &[]).await.unwrap();
-    let copied = as_if_killed(&dir);
+    let copied = as_if_killed(&store, &dir);
     let swept = open(copied.path());
     assert_eq!(
         content(&swept).await,
@@ -495,7 +495,7 @@ async fn writers_at_once_are_all_answered() {
     while let Some(done) = writes.join_next().await {
         done.unwrap();
     }
-    let content = content(&open(as_if_killed(&dir).path())).await;
+    let content = content(&open(as_if_killed(&store, &dir).path())).await;
     assert_eq!(content.len(), 40);
     assert!(content.values().all(|visible| *visible));
 }

@@ -1,4 +1,4 @@
-//! The thread that writes: applies what is waiting, flushes once, answers all.
+//! The thread that writes: applies what is waiting, records it, answers all; and tidies up when nothing is asked of it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,14 +10,19 @@ use qdrant_edge::UpdateOperation;
 use tokio::sync::oneshot;
 
 use super::engine::{Engine, LOG_GROWTH};
+use super::journal::line;
 
-/// Writes answered by one flush, at most.
+/// Writes recorded at once, at most.
 const GROUP: usize = 64;
+/// Quiet time after which the engine is flushed, so that little is done again after a kill.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Quiet time after which segments are put in order.
 const QUIET: Duration = Duration::from_secs(20);
 
+type Reply = oneshot::Sender<Result<(), Failure>>;
+
 enum Task {
-    Write(UpdateOperation, oneshot::Sender<Result<(), Failure>>),
+    Write(UpdateOperation, Reply),
     Optimise(oneshot::Sender<Result<bool, Failure>>),
 }
 
@@ -78,87 +83,121 @@ impl Drop for Writer {
 fn run(engine: &Engine, waiting: &Receiver<Task>) {
     let mut untidy = false;
     loop {
-        let first = if untidy {
-            match waiting.recv_timeout(QUIET) {
-                Ok(task) => task,
-                Err(RecvTimeoutError::Timeout) => {
-                    untidy = false;
-                    if let Err(failure) = optimise(engine) {
-                        tracing::warn!(reason = %failure, "vector store could not be put in order");
-                    }
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        } else {
-            match waiting.recv() {
-                Ok(task) => task,
-                Err(_) => return,
-            }
+        let patience = match (engine.journal_is_empty(), untidy) {
+            (false, _) => Some(PAUSE),
+            (true, true) => Some(QUIET),
+            (true, false) => None,
         };
-        let mut group = Vec::new();
-        let mut next = Some(first);
-        while let Some(task) = next {
-            match task {
-                Task::Write(operation, reply) => group.push((operation, reply)),
-                Task::Optimise(reply) => {
-                    commit(engine, std::mem::take(&mut group));
-                    // The asker may have gone.
-                    let _ = reply.send(optimise(engine));
+        let first = match patience {
+            Some(patience) => waiting.recv_timeout(patience),
+            None => waiting.recv().map_err(RecvTimeoutError::from),
+        };
+        match first {
+            Ok(first) => untidy |= serve(engine, first, waiting),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                let tidied = if engine.journal_is_empty() {
+                    untidy = false;
+                    optimise(engine).map(drop)
+                } else {
+                    flush(engine)
+                };
+                if let Err(failure) = tidied {
+                    tracing::warn!(reason = %failure, "vector store could not be put in order");
                 }
             }
-            next = (group.len() < GROUP)
-                .then(|| waiting.try_recv().ok())
-                .flatten();
         }
-        untidy |= !group.is_empty();
-        commit(engine, group);
     }
 }
 
-/// Applies in order, flushes, answers. A failed operation fails alone; a failed flush fails all.
-fn commit(engine: &Engine, group: Vec<(UpdateOperation, oneshot::Sender<Result<(), Failure>>)>) {
+/// Does `first` and what waits behind it. Says whether anything was written.
+fn serve(engine: &Engine, first: Task, waiting: &Receiver<Task>) -> bool {
+    let mut wrote = false;
+    let mut group = Vec::new();
+    let mut next = Some(first);
+    while let Some(task) = next {
+        match task {
+            Task::Write(operation, reply) => {
+                wrote = true;
+                group.push((operation, reply));
+            }
+            Task::Optimise(reply) => {
+                commit(engine, std::mem::take(&mut group));
+                // The asker may have gone.
+                let _ = reply.send(optimise(engine));
+            }
+        }
+        next = (group.len() < GROUP)
+            .then(|| waiting.try_recv().ok())
+            .flatten();
+    }
+    commit(engine, group);
+    wrote
+}
+
+/// Applies in order, records, answers. A failed operation fails alone, and is not recorded.
+fn commit(engine: &Engine, group: Vec<(UpdateOperation, Reply)>) {
     if group.is_empty() {
         return;
     }
     let ready = engine
         .check_space(LOG_GROWTH)
         .and_then(|()| engine.make_ready());
-    let mut broken = false;
+    let mut lines = Vec::new();
     let mut answers = Vec::with_capacity(group.len());
     for (operation, reply) in group {
         let applied = ready
             .clone()
-            .and_then(|()| engine.read(|shard| shard.update(operation)));
+            .and_then(|()| apply(engine, operation, &mut lines));
         answers.push((applied, reply));
     }
-    if ready.is_ok() {
-        broken = answers.iter().any(|(applied, _)| applied.is_err());
-        if let Err(failure) = engine.flush() {
-            broken = true;
-            for (applied, _) in &mut answers {
-                *applied = applied.clone().and(Err(failure.clone()));
-            }
+    let mut broken = ready.is_ok() && answers.iter().any(|(applied, _)| applied.is_err());
+    if let Err(failure) = engine.record(&lines) {
+        broken = true;
+        for (applied, _) in &mut answers {
+            *applied = applied.clone().and(Err(failure.clone()));
         }
     }
     for (applied, reply) in answers {
         // The asker may have gone; what it wrote stays.
         let _ = reply.send(applied);
     }
-    // After a failure memory and files may differ: go by the files. They hold all that was answered for.
-    if (broken || engine.log_is_long())
-        && let Err(failure) = engine.start_over()
-    {
-        tracing::error!(reason = %failure, "vector store could not be opened again");
+    // After a failure memory and files may differ: go by the files and the journal.
+    let tidied = if broken || engine.log_is_long() {
+        engine.start_over()
+    } else if engine.journal_is_long() {
+        flush(engine)
+    } else {
+        Ok(())
+    };
+    if let Err(failure) = tidied {
+        tracing::error!(reason = %failure, "vector store cannot be written to");
     }
 }
 
+fn apply(engine: &Engine, operation: UpdateOperation, lines: &mut Vec<u8>) -> Result<(), Failure> {
+    let line = line(&operation).map_err(|error| {
+        Failure::fatal(format!(
+            "vector store: an operation cannot be written down: {error}"
+        ))
+    })?;
+    engine.read(|shard| shard.update(operation))?;
+    lines.extend(line);
+    Ok(())
+}
+
+/// A failed flush leaves memory and files apart; the journal knows what is missing.
+fn flush(engine: &Engine) -> Result<(), Failure> {
+    engine.flush().or_else(|_| engine.start_over())
+}
+
 fn optimise(engine: &Engine) -> Result<bool, Failure> {
-    let done = engine.read(|shard| shard.optimize())?;
-    if done {
-        // The new segments' files, indexes for the ones made beside them, and an end to old logs.
-        engine.flush()?;
+    engine.make_ready()?;
+    flush(engine)?;
+    let done = engine.read(|shard| shard.optimize());
+    if !matches!(done, Ok(false)) {
+        // New segments get their indexes, old logs go, and what was interrupted is cleared away.
         engine.start_over()?;
     }
-    Ok(done)
+    done
 }

@@ -22,11 +22,11 @@ const IDLE: Duration = Duration::from_millis(20);
 /// The same while records wait for room in the channel.
 const PRESSED: Duration = Duration::from_millis(2);
 /// Bytes in the data channel, at most, unless one record alone is larger.
-const CHANNEL_BYTES: usize = 8 * 1024 * 1024;
+const CHANNEL_BYTES: usize = 4 * 1024 * 1024;
 /// A backlog of this size pauses the consumer. Room to spare keeps it from pausing and resuming on every record: each
 /// resume fetches again what librdkafka had fetched ahead.
-const BACKLOG: usize = 512;
-const BACKLOG_BYTES: usize = 8 * 1024 * 1024;
+const BACKLOG: usize = 4096;
+const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) enum Command {
     Pause(Vec<Partition>),

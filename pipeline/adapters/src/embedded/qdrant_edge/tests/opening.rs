@@ -163,7 +163,7 @@ async fn putting_in_order_loses_nothing() {
     store.insert(points[..1000].to_vec()).await.unwrap();
     store.show(id(1), id(1)).await.unwrap();
     store.retain_editions(id(300), &[]).await.unwrap();
-    let copied = as_if_killed(&dir);
+    let copied = as_if_killed(&store, &dir);
     let reopened = QdrantEdge::open(copied.path(), &spec, DIMENSION).unwrap();
     assert_eq!(content(&reopened).await.len(), 2990);
     assert_eq!(reopened.dump(id(1)).await.unwrap().len(), 10);

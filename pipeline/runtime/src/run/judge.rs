@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
-use crate::consumer::{Consumer, Phase, Waiting};
+use super::consumer::{Consumer, Phase, Waiting};
+use super::work::{Done, Ending, Finished, Item, Resolved, Trouble, Work};
 use crate::dead_letters::Cause;
-use crate::work::{Delivery, Done, Ending, Finished, Item, Resolved, Trouble, Work};
 use crate::{BatchStage, Failure, Input, Route};
 
 impl<S, R> Consumer<S, R>
@@ -51,6 +51,7 @@ where
         now: Instant,
     ) -> Result<(), Failure> {
         let cost = work.cost();
+        let were_in_flight = self.in_flight + work.len();
         let mut resolved = Vec::with_capacity(work.len());
         let mut again = Work::default();
         let mut push_back = None;
@@ -88,7 +89,7 @@ where
             });
         }
         self.successes += succeeded as u64;
-        self.throttle.attempted(latency, cost, self.in_flight, now);
+        self.throttle.attempted(latency, cost, were_in_flight, now);
         if succeeded > 0 {
             self.breaker.succeeded();
         }
@@ -234,199 +235,6 @@ where
         self.breaker.is_closed()
             && item.attempts >= self.policy.retry.min_attempts
             && self.successes - since >= self.policy.retry.exhausted_after
-    }
-
-    fn delivered(
-        &mut self,
-        delivery: Delivery,
-        result: Result<(), Failure>,
-        latency: Duration,
-        now: Instant,
-    ) -> Result<(), Failure> {
-        match result {
-            Ok(()) => {
-                let records = delivery.resolved.len() + delivery.ticked.len();
-                self.throttle.produced(latency, records, now);
-                self.close(delivery, now);
-                Ok(())
-            }
-            Err(Failure::Transient {
-                reason,
-                retry_after,
-            }) => {
-                self.throttle.sink_failed(now);
-                let mut delivery = delivery;
-                delivery.attempts += 1;
-                let wait = self.retry.wait(delivery.attempts, retry_after, now);
-                tracing::warn!(
-                    stage = self.name(),
-                    reason,
-                    ?wait,
-                    "the log refuses; trying again"
-                );
-                self.undelivered.push(Waiting {
-                    due: now + wait,
-                    what: delivery,
-                });
-                Ok(())
-            }
-            Err(Failure::Poison(reason)) => self.undeliverable(delivery, reason),
-            Err(fatal) => Err(fatal),
-        }
-    }
-
-    /// All of it is in the log.
-    fn close(&mut self, delivery: Delivery, now: Instant) {
-        for finished in &delivery.ticked {
-            self.gauges.outputs.add(finished.outputs.len());
-        }
-        if !delivery.ticked.is_empty() {
-            self.tick_over(now);
-        }
-        for resolved in &delivery.resolved {
-            let item = &resolved.item;
-            match &resolved.ending {
-                Ending::Done(finished) => {
-                    self.gauges.outputs.add(finished.outputs.len());
-                    self.gauges.filtered.add(usize::from(finished.filtered));
-                }
-                Ending::Dead(cause) => {
-                    self.gauges.dead_letters.add(1);
-                    tracing::warn!(
-                        stage = self.name(),
-                        topic = %item.record.partition.topic,
-                        partition = item.record.partition.number,
-                        offset = item.record.offset,
-                        class = cause.class,
-                        reason = cause.reason,
-                        "dead letter"
-                    );
-                }
-            }
-            if self.offsets.close(&item.ticket) {
-                self.gauges.processed.add(1);
-            }
-            let partition = &item.ticket.partition;
-            if self.pauses.is_full(partition) && self.offsets.has_room(partition) {
-                self.pauses.set_full(partition, false);
-            }
-        }
-        self.put_down(delivery.resolved.iter().map(|resolved| &resolved.item));
-    }
-
-    /// The log will never take one of these (too large, say): the record it came of is dead.
-    fn undeliverable(&mut self, delivery: Delivery, reason: String) -> Result<(), Failure> {
-        if !delivery.ticked.is_empty() {
-            return Err(Failure::fatal(format!(
-                "the log refuses what a tick of stage {} emits: {reason}",
-                self.name()
-            )));
-        }
-        let alone = delivery.resolved.len() == 1;
-        for mut resolved in delivery.resolved {
-            if alone {
-                if let Ending::Dead(_) = resolved.ending {
-                    let item = &resolved.item;
-                    return Err(Failure::fatal(format!(
-                        "the dead letter of {} offset {} is refused: {reason}; \
-                         let its topic take records as large as the original's does",
-                        item.record.partition, item.record.offset
-                    )));
-                }
-                let reason = format!("the log refuses what came of it: {reason}");
-                resolved.ending = Ending::Dead(Cause {
-                    class: "poison",
-                    reason,
-                });
-            }
-            let delivery = Delivery {
-                resolved: vec![resolved],
-                ticked: Vec::new(),
-                attempts: 0,
-            };
-            self.tasks.spawn(self.crew.clone().deliver(delivery));
-        }
-        Ok(())
-    }
-
-    fn stage_assigned(&mut self, result: Result<(), Trouble>, now: Instant) -> Result<(), Failure> {
-        self.assigning.running = false;
-        match result {
-            Ok(()) => {
-                self.assigning.attempts = 0;
-                Ok(())
-            }
-            Err(Trouble::Failed(Failure::Transient {
-                reason,
-                retry_after,
-            })) => {
-                self.assigning.attempts += 1;
-                let wait = self.retry.wait(self.assigning.attempts, retry_after, now);
-                self.assigning.stale = true;
-                self.assigning.not_before = now + wait;
-                tracing::warn!(
-                    stage = self.name(),
-                    reason,
-                    ?wait,
-                    "stage cannot take its partitions yet"
-                );
-                Ok(())
-            }
-            Err(trouble) => Err(self.fatal("taking its partitions", trouble)),
-        }
-    }
-
-    fn ticked(
-        &mut self,
-        result: Result<Vec<Finished>, Trouble>,
-        now: Instant,
-    ) -> Result<(), Failure> {
-        match result {
-            Ok(ticked) if ticked.is_empty() => {
-                self.tick_over(now);
-                Ok(())
-            }
-            Ok(ticked) => {
-                let delivery = Delivery {
-                    resolved: Vec::new(),
-                    ticked,
-                    attempts: 0,
-                };
-                self.tasks.spawn(self.crew.clone().deliver(delivery));
-                Ok(())
-            }
-            Err(Trouble::Failed(Failure::Transient {
-                reason,
-                retry_after,
-            })) => {
-                let failures = self.tick.failures + 1;
-                let wait = self.retry.wait(failures, retry_after, now);
-                self.tick_over(now);
-                self.tick.failures = failures;
-                self.tick.due = self.tick.due.max(now + wait);
-                tracing::warn!(
-                    stage = self.name(),
-                    reason,
-                    "tick failed; the next one does its work"
-                );
-                Ok(())
-            }
-            Err(trouble) => Err(self.fatal("a tick", trouble)),
-        }
-    }
-
-    fn tick_over(&mut self, now: Instant) {
-        self.tick.pending = false;
-        self.tick.failures = 0;
-        self.tick.due = now + self.policy.tick_every.unwrap_or_default();
-    }
-
-    fn fatal(&self, doing: &str, trouble: Trouble) -> Failure {
-        let reason = match &trouble {
-            Trouble::Failed(failure) => failure.reason(),
-            Trouble::Panicked(said) => said.as_str(),
-        };
-        Failure::fatal(format!("stage {} failed at {doing}: {reason}", self.name()))
     }
 }
 

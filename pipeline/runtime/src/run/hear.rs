@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use penstock_schemas::Message;
 use tokio::time::Instant;
 
-use crate::consumer::{Consumer, Leaving, Phase};
+use super::consumer::{Consumer, Leaving, Phase};
+use super::work::{Ending, Item, Resolved, panic_text};
 use crate::dead_letters::Cause;
 use crate::lineage::Origin;
-use crate::work::{Ending, Item, Resolved, panic_text};
 use crate::{Assignment, BatchStage, Event, Failure, Input, Partition, Record, RevokeAck, Route};
 
 impl<S, R> Consumer<S, R>

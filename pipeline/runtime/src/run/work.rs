@@ -18,7 +18,7 @@ use crate::{BatchStage, Emit, Failure, Headers, Input, Note, Outgoing, Record, R
 
 /// A record that is open.
 #[derive(Debug)]
-pub(crate) struct Item {
+pub(super) struct Item {
     pub ticket: Ticket,
     /// As it came; its headers live with the input, once there is one.
     pub record: Record,
@@ -33,7 +33,7 @@ pub(crate) struct Item {
 
 /// Records to process together. `items` and `inputs` run in parallel.
 #[derive(Debug)]
-pub(crate) struct Work<T> {
+pub(super) struct Work<T> {
     pub items: Vec<Item>,
     pub inputs: Vec<Input<T>>,
 }
@@ -97,14 +97,14 @@ impl<T> Work<T> {
 
 /// What became of a record before anything is produced.
 #[derive(Debug)]
-pub(crate) enum Ending {
+pub(super) enum Ending {
     Done(Finished),
     Dead(Cause),
 }
 
 /// What a stage made of a record.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub(super) struct Finished {
     pub outputs: Vec<Outgoing>,
     pub filtered: bool,
     pub fact: Option<Fact>,
@@ -112,7 +112,7 @@ pub(crate) struct Finished {
 
 /// A record whose end is known, and still has to be told to the log.
 #[derive(Debug)]
-pub(crate) struct Resolved {
+pub(super) struct Resolved {
     pub item: Item,
     pub headers: Headers,
     pub ending: Ending,
@@ -120,7 +120,7 @@ pub(crate) struct Resolved {
 
 /// What is produced together.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub(super) struct Delivery {
     pub resolved: Vec<Resolved>,
     /// What a tick emitted; it belongs to no record.
     pub ticked: Vec<Finished>,
@@ -129,7 +129,7 @@ pub(crate) struct Delivery {
 
 /// What came back from off the loop.
 #[derive(Debug)]
-pub(crate) enum Done<T> {
+pub(super) enum Done<T> {
     Attempted {
         work: Work<T>,
         verdict: Result<Vec<Result<Finished, Failure>>, Trouble>,
@@ -146,13 +146,13 @@ pub(crate) enum Done<T> {
 
 /// A call of the stage that gave no verdict per record.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(super) enum Trouble {
     Failed(Failure),
     Panicked(String),
 }
 
 /// Everything a task off the loop needs.
-pub(crate) struct Crew<S, R> {
+pub(super) struct Crew<S, R> {
     pub name: Arc<str>,
     pub stage: S,
     pub route: R,
@@ -330,7 +330,7 @@ async fn guarded<O>(call: impl Future<Output = Result<O, Failure>>) -> Result<O,
 }
 
 /// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let said = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

@@ -1,0 +1,403 @@
+//! The requests that touch records: ours, where everything else is Tansu's.
+
+use std::time::Duration;
+
+use rama::layer::{MapErrLayer, MapStateLayer};
+use rama::{Context, Layer as _, Service};
+use tansu_broker::coordinator::group::administrator::Controller;
+use tansu_broker::{Error, service};
+use tansu_sans_io::delete_topics_response::DeletableTopicResult;
+use tansu_sans_io::fetch_request::{FetchPartition, FetchTopic};
+use tansu_sans_io::fetch_response::{FetchableTopicResponse, PartitionData};
+use tansu_sans_io::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use tansu_sans_io::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use tansu_sans_io::record::deflated::Frame as Batches;
+use tansu_sans_io::{
+    ApiKey as _, DeleteTopicsRequest, DeleteTopicsResponse, ErrorCode, FetchRequest, FetchResponse,
+    ListOffsetsRequest, ListOffsetsResponse, ProduceRequest, ProduceResponse,
+};
+use tansu_service::{
+    BytesFrameLayer, FrameRequestLayer, FrameRouteBuilder, FrameRouteService, TcpBytesLayer,
+    TcpContext, TcpContextLayer,
+};
+use tansu_storage::{Storage, StorageContainer, TopicId};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::log::{Log, Result};
+
+/// A fetch waits no longer than this, whatever it asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// ListOffsets' names for the ends of a partition.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+type Routes = FrameRouteBuilder<(), Error>;
+
+/// Accepts connections for ever. Dropping it ends them all.
+pub(super) async fn serve(listener: TcpListener, cluster: &'static str, log: Log) -> Result<()> {
+    let groups = Controller::with_storage(log.meta().clone())?;
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, _) = accepted?;
+                stream.set_nodelay(true)?;
+                let (groups, log) = (groups.clone(), log.clone());
+                connections.spawn(async move {
+                    // A client that hangs up is nothing to speak of.
+                    if let Err(error) = converse(stream, cluster, groups, log).await {
+                        tracing::debug!(%error, "a connection to the broker ended");
+                    }
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    cluster: &'static str,
+    groups: Controller<StorageContainer>,
+    log: Log,
+) -> Result<()> {
+    let routes = records(FrameRouteService::<(), Error>::builder(), &log)?;
+    let routes = topics(routes, log.meta())?;
+    let routes = service::coordinator::services(routes, groups)?;
+    let service = (
+        TcpContextLayer::new(TcpContext::default().cluster_id(Some(cluster.to_owned()))),
+        TcpBytesLayer::default(),
+        BytesFrameLayer::default(),
+    )
+        .into_layer(routes.build()?);
+    service.serve(Context::default(), stream).await
+}
+
+/// Topics, producers' ids and what tools ask for, from Tansu.
+fn topics(routes: Routes, meta: &StorageContainer) -> Result<Routes> {
+    use service::storage as tansu;
+    [
+        tansu::consumer_group_describe,
+        tansu::create_topics,
+        tansu::delete_groups,
+        tansu::describe_cluster,
+        tansu::describe_configs,
+        tansu::describe_groups,
+        tansu::describe_topic_partitions,
+        tansu::find_coordinator,
+        tansu::incremental_alter_configs,
+        tansu::init_producer_id,
+        tansu::list_groups,
+        tansu::metadata,
+    ]
+    .iter()
+    .try_fold(routes, |routes, route| route(routes, meta.clone()))
+}
+
+/// Ours.
+fn records(routes: Routes, log: &Log) -> Result<Routes> {
+    macro_rules! route {
+        ($routes:expr, $request:ty, $service:expr) => {{
+            let log = log.clone();
+            $routes.with_route(
+                <$request>::KEY,
+                (
+                    MapErrLayer::new(Error::from),
+                    MapStateLayer::new(|()| log),
+                    FrameRequestLayer::<$request>::new(),
+                )
+                    .into_layer($service)
+                    .boxed(),
+            )?
+        }};
+    }
+    let routes = route!(routes, ProduceRequest, Produce);
+    let routes = route!(routes, FetchRequest, Fetch);
+    let routes = route!(routes, ListOffsetsRequest, ListOffsets);
+    Ok(route!(routes, DeleteTopicsRequest, DeleteTopics))
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Produce;
+
+impl Service<Log, ProduceRequest> for Produce {
+    type Response = ProduceResponse;
+    type Error = Error;
+
+    async fn serve(
+        &self,
+        context: Context<Log>,
+        request: ProduceRequest,
+    ) -> Result<ProduceResponse> {
+        let mut batches = Vec::new();
+        let mut asked = Vec::new();
+        for topic in request.topic_data.unwrap_or_default() {
+            let mut partitions = Vec::new();
+            for partition in topic.partition_data.unwrap_or_default() {
+                let mut count = 0;
+                for batch in partition
+                    .records
+                    .map(|frame| frame.batches)
+                    .unwrap_or_default()
+                {
+                    batches.push((topic.name.clone(), partition.index, batch));
+                    count += 1;
+                }
+                partitions.push((partition.index, count));
+            }
+            asked.push((topic.name, partitions));
+        }
+        let sum = batches.len();
+        let mut results = match context.state().append(batches).await {
+            Ok(results) => results.into_iter(),
+            Err(error) => {
+                // A full disk, most likely. The producer tries again until its own time is up.
+                tracing::warn!(%error, "the embedded log cannot be written");
+                vec![Err(ErrorCode::KafkaStorageError); sum].into_iter()
+            }
+        };
+        let responses = asked
+            .into_iter()
+            .map(|(name, partitions)| {
+                let partitions = partitions
+                    .into_iter()
+                    .map(|(index, count)| {
+                        // Of several batches for a partition, the first's offset or the first error.
+                        let mine: Vec<_> = results.by_ref().take(count).collect();
+                        let result = mine.iter().find(|result| result.is_err()).or(mine.first());
+                        let (offset, code) = match result {
+                            Some(Ok(offset)) => (*offset, ErrorCode::None),
+                            Some(Err(code)) => (-1, *code),
+                            None => (-1, ErrorCode::InvalidRecord),
+                        };
+                        PartitionProduceResponse::default()
+                            .index(index)
+                            .error_code(code.into())
+                            .base_offset(offset)
+                            .log_append_time_ms(Some(-1))
+                            .log_start_offset(Some(0))
+                            .record_errors(Some(Vec::new()))
+                    })
+                    .collect();
+                TopicProduceResponse::default()
+                    .name(name)
+                    .partition_responses(Some(partitions))
+            })
+            .collect();
+        Ok(ProduceResponse::default()
+            .responses(Some(responses))
+            .throttle_time_ms(Some(0)))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fetch;
+
+impl Service<Log, FetchRequest> for Fetch {
+    type Response = FetchResponse;
+    type Error = Error;
+
+    /// Answers at once when there is something to say, else as soon as there is, or when the client's patience ends.
+    async fn serve(&self, context: Context<Log>, request: FetchRequest) -> Result<FetchResponse> {
+        let log = context.state();
+        let patience = Duration::from_millis(request.max_wait_ms.max(0) as u64).min(LONGEST_WAIT);
+        let deadline = Instant::now() + patience;
+        let budget = request.max_bytes.unwrap_or(i32::MAX).max(0) as usize;
+        let mut appends = log.appends();
+        loop {
+            appends.borrow_and_update();
+            let mut left = budget;
+            let mut news = false;
+            let mut responses = Vec::new();
+            for topic in request.topics.iter().flatten() {
+                responses.push(fetch_topic(log, topic, &mut left, &mut news).await?);
+            }
+            let changed = tokio::time::timeout_at(deadline, appends.changed());
+            if news || changed.await.is_err() {
+                return Ok(FetchResponse::default()
+                    .throttle_time_ms(Some(0))
+                    .error_code(Some(ErrorCode::None.into()))
+                    .session_id(Some(0))
+                    .node_endpoints(Some(Vec::new()))
+                    .responses(Some(responses)));
+            }
+        }
+    }
+}
+
+async fn fetch_topic(
+    log: &Log,
+    topic: &FetchTopic,
+    left: &mut usize,
+    news: &mut bool,
+) -> Result<FetchableTopicResponse> {
+    let name = match (&topic.topic, topic.topic_id) {
+        (Some(name), _) if !name.is_empty() => Some(name.clone()),
+        (_, Some(id)) => log.name(id).await?,
+        _ => None,
+    };
+    let mut partitions = Vec::new();
+    for partition in topic.partitions.iter().flatten() {
+        partitions.push(fetch_partition(log, name.as_deref(), partition, left, news).await?);
+    }
+    Ok(FetchableTopicResponse::default()
+        .topic(topic.topic.clone())
+        .topic_id(topic.topic_id)
+        .partitions(Some(partitions)))
+}
+
+async fn fetch_partition(
+    log: &Log,
+    topic: Option<&str>,
+    asked: &FetchPartition,
+    left: &mut usize,
+    news: &mut bool,
+) -> Result<PartitionData> {
+    let answer = PartitionData::default()
+        .partition_index(asked.partition)
+        .aborted_transactions(Some(Vec::new()))
+        .preferred_read_replica(Some(-1));
+    let standing = match topic {
+        Some(topic) => log.standing(topic, asked.partition).await?,
+        None => None,
+    };
+    let Some(standing) = standing else {
+        *news = true;
+        return Ok(answer
+            .error_code(ErrorCode::UnknownTopicOrPartition.into())
+            .high_watermark(-1)
+            .last_stable_offset(Some(-1))
+            .log_start_offset(Some(-1)));
+    };
+    let answer = answer
+        .high_watermark(standing.high)
+        .last_stable_offset(Some(standing.high))
+        .log_start_offset(Some(standing.first));
+    let offset = asked.fetch_offset;
+    if offset < standing.first || offset > standing.high {
+        *news = true;
+        return Ok(answer.error_code(ErrorCode::OffsetOutOfRange.into()));
+    }
+    let answer = answer.error_code(ErrorCode::None.into());
+    if offset == standing.high || *left == 0 {
+        return Ok(answer);
+    }
+    let budget = (asked.partition_max_bytes.max(0) as usize).min(*left);
+    // The first records of an answer come whatever their size, or a large one would block its partition for ever.
+    let batches = log.read(standing.id, offset, budget, !*news).await?;
+    if batches.is_empty() {
+        return Ok(answer);
+    }
+    *news = true;
+    let size: usize = batches.iter().map(|batch| batch.record_data.len()).sum();
+    *left = left.saturating_sub(size);
+    Ok(answer.records(Some(Batches { batches })))
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ListOffsets;
+
+impl Service<Log, ListOffsetsRequest> for ListOffsets {
+    type Response = ListOffsetsResponse;
+    type Error = Error;
+
+    async fn serve(
+        &self,
+        context: Context<Log>,
+        request: ListOffsetsRequest,
+    ) -> Result<ListOffsetsResponse> {
+        let log = context.state();
+        let mut topics = Vec::new();
+        for topic in request.topics.unwrap_or_default() {
+            let mut partitions = Vec::new();
+            for partition in topic.partitions.unwrap_or_default() {
+                let standing = log.standing(&topic.name, partition.partition_index).await?;
+                let (code, offset, timestamp) = match (standing, partition.timestamp) {
+                    (None, _) => (ErrorCode::UnknownTopicOrPartition, -1, -1),
+                    (Some(standing), EARLIEST) => (ErrorCode::None, standing.first, -1),
+                    (Some(standing), ..=LATEST) => (ErrorCode::None, standing.high, -1),
+                    (Some(standing), timestamp) => {
+                        let (offset, timestamp) =
+                            log.at(standing.id, timestamp).await?.unwrap_or((-1, -1));
+                        (ErrorCode::None, offset, timestamp)
+                    }
+                };
+                partitions.push(
+                    ListOffsetsPartitionResponse::default()
+                        .partition_index(partition.partition_index)
+                        .error_code(code.into())
+                        .timestamp(Some(timestamp))
+                        .offset(Some(offset))
+                        .leader_epoch(Some(0)),
+                );
+            }
+            topics.push(
+                ListOffsetsTopicResponse::default()
+                    .name(topic.name)
+                    .partitions(Some(partitions)),
+            );
+        }
+        Ok(ListOffsetsResponse::default()
+            .throttle_time_ms(Some(0))
+            .topics(Some(topics)))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct DeleteTopics;
+
+impl Service<Log, DeleteTopicsRequest> for DeleteTopics {
+    type Response = DeleteTopicsResponse;
+    type Error = Error;
+
+    async fn serve(
+        &self,
+        context: Context<Log>,
+        request: DeleteTopicsRequest,
+    ) -> Result<DeleteTopicsResponse> {
+        let log = context.state();
+        let mut names: Vec<(Option<String>, [u8; 16])> = request
+            .topic_names
+            .into_iter()
+            .flatten()
+            .map(|name| (Some(name), [0; 16]))
+            .collect();
+        names.extend(
+            request
+                .topics
+                .into_iter()
+                .flatten()
+                .map(|topic| (topic.name, topic.topic_id)),
+        );
+        let mut responses = Vec::new();
+        for (name, id) in names {
+            let name = match name {
+                Some(name) => Some(name),
+                None => log.name(id).await?,
+            };
+            let code = match &name {
+                // Records first: a crash between the two leaves an empty topic, never records without one.
+                Some(name) => {
+                    log.forget(name).await?;
+                    log.meta()
+                        .delete_topic(&TopicId::Name(name.clone()))
+                        .await?
+                }
+                None => ErrorCode::UnknownTopicId,
+            };
+            responses.push(
+                DeletableTopicResult::default()
+                    .name(name)
+                    .topic_id(Some(id))
+                    .error_code(code.into()),
+            );
+        }
+        Ok(DeleteTopicsResponse::default()
+            .throttle_time_ms(Some(0))
+            .responses(Some(responses)))
+    }
+}

@@ -1,0 +1,198 @@
+//! What keeps the log from growing for ever: retention and compaction.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use libsql::{Connection, TransactionBehavior, params};
+use tansu_sans_io::ConfigResource;
+use tansu_sans_io::record::{deflated, inflated};
+use tansu_storage::Storage;
+
+use super::log::{Log, Result, Standing};
+
+const EVERY: Duration = Duration::from_secs(600);
+/// Records a compacted partition must have gained before it is compacted again.
+const WORTHWHILE: i64 = 1000;
+/// Free pages given back to the file system in one go.
+const VACUUM: &str = "pragma incremental_vacuum(4096)";
+
+/// How a topic is kept, by its settings.
+struct Policy {
+    compact: bool,
+    /// Milliseconds.
+    retention: Option<i64>,
+}
+
+/// Now and then, for ever.
+pub(super) async fn upkeep(log: Log) {
+    loop {
+        if let Err(error) = tidy(&log, now()).await {
+            tracing::warn!(%error, "the embedded log cannot be tidied up");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Applies every topic's policy as of `now` (milliseconds since the epoch).
+pub(super) async fn tidy(log: &Log, now: i64) -> Result<()> {
+    let topics: Vec<(String, Vec<Standing>)> = log
+        .topics()
+        .iter()
+        .map(|(topic, standings)| (topic.clone(), standings.clone()))
+        .collect();
+    for (topic, standings) in topics {
+        let policy = policy(log, &topic).await?;
+        for standing in standings {
+            if let Some(retention) = policy.retention {
+                expire(log, &topic, &standing, now - retention).await?;
+            }
+            if policy.compact && standing.high - standing.compacted >= WORTHWHILE {
+                compact(log, &topic, &standing).await?;
+            }
+        }
+    }
+    log.writer()
+        .lock()
+        .await
+        .query(VACUUM, ())
+        .await?
+        .next()
+        .await?;
+    Ok(())
+}
+
+async fn policy(log: &Log, topic: &str) -> Result<Policy> {
+    let found = log
+        .meta()
+        .describe_config(topic, ConfigResource::Topic, None)
+        .await?;
+    let configs = found.configs.unwrap_or_default();
+    let value = |name: &str| {
+        configs
+            .iter()
+            .find(|it| it.name == name)
+            .and_then(|it| it.value.clone())
+    };
+    let cleanup = value("cleanup.policy").unwrap_or_default();
+    let retention = value("retention.ms").and_then(|it| it.parse().ok());
+    Ok(Policy {
+        compact: cleanup.contains("compact"),
+        retention: retention.filter(|limit| cleanup.contains("delete") && *limit >= 0),
+    })
+}
+
+/// Drops batches whose newest record is older than `limit`.
+async fn expire(log: &Log, topic: &str, standing: &Standing, limit: i64) -> Result<()> {
+    let writer = log.writer().lock().await;
+    let tx = writer
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .await?;
+    let gone = tx
+        .execute(
+            "delete from batch where partition = ?1 and at < ?2",
+            params![standing.id, limit],
+        )
+        .await?;
+    if gone == 0 {
+        return Ok(());
+    }
+    let mut rows = tx
+        .query(
+            "select data from batch where partition = ?1 order by last limit 1",
+            params![standing.id],
+        )
+        .await?;
+    let left = match rows.next().await? {
+        Some(row) => Some(batch(row.get(0)?)?.base_offset),
+        None => None,
+    };
+    drop(rows);
+    tx.execute(
+        "update partition set first = coalesce(?2, high) where id = ?1",
+        params![standing.id, left],
+    )
+    .await?;
+    tx.commit().await?;
+    log.stands(topic, standing.number, |standing| {
+        standing.first = left.unwrap_or(standing.high)
+    });
+    Ok(())
+}
+
+/// Keeps the newest record of each key; records without one stay. Offsets stay too, so gaps appear.
+async fn compact(log: &Log, topic: &str, standing: &Standing) -> Result<()> {
+    let writer = log.writer().lock().await;
+    let mut seen = HashSet::new();
+    let tx = writer
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .await?;
+    for last in ends(&tx, standing.id).await? {
+        let mut rows = tx
+            .query(
+                "select data from batch where partition = ?1 and last = ?2",
+                params![standing.id, last],
+            )
+            .await?;
+        let Some(row) = rows.next().await? else {
+            continue;
+        };
+        let mut found = inflated::Batch::try_from(batch(row.get(0)?)?)?;
+        drop(rows);
+        let before = found.records.len();
+        found.records.reverse();
+        found
+            .records
+            .retain(|record| record.key.clone().is_none_or(|key| seen.insert(key)));
+        found.records.reverse();
+        if found.records.is_empty() {
+            tx.execute(
+                "delete from batch where partition = ?1 and last = ?2",
+                params![standing.id, last],
+            )
+            .await?;
+        } else if found.records.len() < before {
+            let data = Bytes::from(deflated::Batch::try_from(found)?);
+            tx.execute(
+                "update batch set data = ?3 where partition = ?1 and last = ?2",
+                params![standing.id, last, data.as_ref()],
+            )
+            .await?;
+        }
+    }
+    tx.execute(
+        "update partition set compacted = high where id = ?1",
+        params![standing.id],
+    )
+    .await?;
+    tx.commit().await?;
+    log.stands(topic, standing.number, |standing| {
+        standing.compacted = standing.high
+    });
+    Ok(())
+}
+
+/// The last offsets of a partition's batches, newest first.
+async fn ends(connection: &Connection, partition: i64) -> Result<Vec<i64>> {
+    let mut rows = connection
+        .query(
+            "select last from batch where partition = ?1 order by last desc",
+            params![partition],
+        )
+        .await?;
+    let mut ends = Vec::new();
+    while let Some(row) = rows.next().await? {
+        ends.push(row.get(0)?);
+    }
+    Ok(ends)
+}
+
+fn batch(data: Vec<u8>) -> Result<deflated::Batch> {
+    Ok(deflated::Batch::try_from(Bytes::from(data))?)
+}
+
+pub(super) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}

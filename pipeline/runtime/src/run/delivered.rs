@@ -1,0 +1,129 @@
+//! What the log says to what is produced.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::consumer::{Consumer, Waiting};
+use super::work::{Delivery, Ending};
+use crate::dead_letters::Cause;
+use crate::{BatchStage, Failure, Route};
+
+impl<S, R> Consumer<S, R>
+where
+    S: BatchStage,
+    R: Route<S::Out>,
+{
+    pub(super) fn delivered(
+        &mut self,
+        delivery: Delivery,
+        result: Result<(), Failure>,
+        latency: Duration,
+        now: Instant,
+    ) -> Result<(), Failure> {
+        match result {
+            Ok(()) => {
+                let records = delivery.resolved.len() + delivery.ticked.len();
+                self.throttle.produced(latency, records, now);
+                self.close(delivery, now);
+                Ok(())
+            }
+            Err(Failure::Transient {
+                reason,
+                retry_after,
+            }) => {
+                self.throttle.sink_failed(now);
+                let mut delivery = delivery;
+                delivery.attempts += 1;
+                let wait = self.retry.wait(delivery.attempts, retry_after, now);
+                tracing::warn!(
+                    stage = self.name(),
+                    reason,
+                    ?wait,
+                    "the log refuses; trying again"
+                );
+                self.undelivered.push(Waiting {
+                    due: now + wait,
+                    what: delivery,
+                });
+                Ok(())
+            }
+            Err(Failure::Poison(reason)) => self.undeliverable(delivery, reason),
+            Err(fatal) => Err(fatal),
+        }
+    }
+
+    /// All of it is in the log.
+    fn close(&mut self, delivery: Delivery, now: Instant) {
+        for finished in &delivery.ticked {
+            self.gauges.outputs.add(finished.outputs.len());
+        }
+        if !delivery.ticked.is_empty() {
+            self.tick_over(now);
+        }
+        for resolved in &delivery.resolved {
+            let item = &resolved.item;
+            match &resolved.ending {
+                Ending::Done(finished) => {
+                    self.gauges.outputs.add(finished.outputs.len());
+                    self.gauges.filtered.add(usize::from(finished.filtered));
+                }
+                Ending::Dead(cause) => {
+                    self.gauges.dead_letters.add(1);
+                    tracing::warn!(
+                        stage = self.name(),
+                        topic = %item.record.partition.topic,
+                        partition = item.record.partition.number,
+                        offset = item.record.offset,
+                        class = cause.class,
+                        reason = cause.reason,
+                        "dead letter"
+                    );
+                }
+            }
+            if self.offsets.close(&item.ticket) {
+                self.gauges.processed.add(1);
+            }
+            let partition = &item.ticket.partition;
+            if self.pauses.is_full(partition) && self.offsets.has_room(partition) {
+                self.pauses.set_full(partition, false);
+            }
+        }
+        self.put_down(delivery.resolved.iter().map(|resolved| &resolved.item));
+    }
+
+    /// The log will never take one of these (too large, say): the record it came of is dead.
+    fn undeliverable(&mut self, delivery: Delivery, reason: String) -> Result<(), Failure> {
+        if !delivery.ticked.is_empty() {
+            return Err(Failure::fatal(format!(
+                "the log refuses what a tick of stage {} emits: {reason}",
+                self.name()
+            )));
+        }
+        let alone = delivery.resolved.len() == 1;
+        for mut resolved in delivery.resolved {
+            if alone {
+                if let Ending::Dead(_) = resolved.ending {
+                    let item = &resolved.item;
+                    return Err(Failure::fatal(format!(
+                        "the dead letter of {} offset {} is refused: {reason}; \
+                         let its topic take records as large as the original's does",
+                        item.record.partition, item.record.offset
+                    )));
+                }
+                let reason = format!("the log refuses what came of it: {reason}");
+                resolved.ending = Ending::Dead(Cause {
+                    class: "poison",
+                    reason,
+                });
+            }
+            let delivery = Delivery {
+                resolved: vec![resolved],
+                ticked: Vec::new(),
+                attempts: 0,
+            };
+            self.tasks.spawn(self.crew.clone().deliver(delivery));
+        }
+        Ok(())
+    }
+}
