@@ -198,19 +198,23 @@ fn labelled(name: String, parent: Option<&str>, value: Range<usize>) -> Labelled
 fn bare(text: &str, lines: &[Line], known: &BTreeSet<String>, found: &mut Vec<Record>) -> usize {
     let mut record = Record::new();
     let mut used = 0;
+    // Where keys and values stand on lines of their own, blank lines may stand between them.
+    let mut spaced = false;
     while let Some(line) = lines.get(used) {
-        if line.text(text).trim().is_empty() && !record.is_empty() {
+        if line.text(text).trim().is_empty() && spaced {
             used += 1;
             continue;
         }
         if let Some(pair) = beside(text, line, known) {
             record.push(pair);
             used += 1;
+            spaced = false;
         } else if let Some((pair, lines_used)) =
             below(text, lines.get(used..).unwrap_or_default(), known)
         {
             record.push(pair);
             used += lines_used;
+            spaced = true;
         } else {
             break;
         }
@@ -299,7 +303,7 @@ mod tests {
         );
         check(
             "customer:\n  name: Acme\n  status: open\nload: LD-1",
-            &["load=LD-1", "customer.name=Acme; customer.status=open"],
+            &["customer.name=Acme; customer.status=open", "load=LD-1"],
         );
         check(
             "customer.name: Acme\ndrivers[0].name: Ann Lee",
@@ -322,6 +326,10 @@ mod tests {
             &["invoice number=INV-1; status=open"],
         );
         check("Status messages go to control.", &[]);
+        check(
+            "Customer service is open\n\nInvoice number INV-1\nStatus open",
+            &["invoice number=INV-1; status=open"],
+        );
     }
 
     #[test]

@@ -130,34 +130,3 @@ fn precision_and_recall_on_the_samples() {
         assert!(score.f1() >= 0.8, "F1 of {name} is {:.3}", score.f1());
     }
 }
-
-#[test]
-fn zz_speed() {
-    let start = std::time::Instant::now();
-    let rules = Rules::built_in().unwrap();
-    println!("built in {:?}", start.elapsed());
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
-    let truth: BTreeMap<String, Vec<serde_json::Value>> = serde_json::from_str(
-        &std::fs::read_to_string(samples.join("truth/entities.json")).unwrap(),
-    )
-    .unwrap();
-    for path in truth.keys() {
-        let text = text_of(&samples, path);
-        std::fs::write(
-            format!("/tmp/samples-text/{}", path.replace('/', "__")),
-            &text,
-        )
-        .unwrap();
-        rules.find("warm up the lazily built automata: Customer: Acme Ltd, EUR 5");
-        let start = std::time::Instant::now();
-        let n = rules.find(&text).len();
-        let once = start.elapsed();
-        let start = std::time::Instant::now();
-        rules.find(&text);
-        println!(
-            "speed {path}: {} bytes {n} mentions, {once:?}, again {:?}",
-            text.len(),
-            start.elapsed()
-        );
-    }
-}

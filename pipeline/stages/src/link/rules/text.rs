@@ -52,7 +52,9 @@ fn unwrap_lines(original: &str) -> String {
         let soft = line.ends_with('\n')
             && body.chars().nth(SOFT).is_some()
             && continues(body)
-            && lines.peek().is_some_and(|next| continues(next));
+            && lines
+                .peek()
+                .is_some_and(|next| continues(next) && !has_key(next));
         text.push_str(body);
         for ending in line.get(body.len()..).unwrap_or_default().chars() {
             text.push(if soft || ending == '\r' { ' ' } else { ending });
@@ -70,18 +72,21 @@ fn continues(line: &str) -> bool {
         && !line.contains(" | ")
         && !line.contains("  ")
         && !line.ends_with(':')
-        && !is_row(line)
+        && !has_close_cells(line)
 }
 
-/// Whether a line begins with a key, or has cells that stand close together, as those of CSV do.
-fn is_row(line: &str) -> bool {
+/// Whether a line begins with a key and a colon.
+fn has_key(line: &str) -> bool {
     const LONGEST_KEY: usize = 50;
-    let key = line.find(": ").is_some_and(|at| at < LONGEST_KEY);
-    let closely = |separator: char| {
+    line.find(": ").is_some_and(|at| at < LONGEST_KEY)
+}
+
+/// Whether a line has cells that stand close together, as those of CSV do.
+fn has_close_cells(line: &str) -> bool {
+    [',', ';', '\t'].into_iter().any(|separator| {
         let cells = line.split(separator).skip(1);
         cells.filter(|cell| !cell.starts_with(' ')).count() >= 2
-    };
-    key || [',', ';', '\t'].into_iter().any(closely)
+    })
 }
 
 fn sentence_starts(text: &str) -> Vec<usize> {
@@ -182,6 +187,11 @@ mod tests {
         check(&format!("{long}\r\nService"), &format!("{long}  Service"));
         check(&format!("{long}\n\nService"), &format!("{long}\n\nService"));
         check(&format!("{long}\n- Service"), &format!("{long}\n- Service"));
+        let log = "Example from the log: on 7 March a case was opened for the load";
+        check(
+            &format!("{log}\nfrom Bremen"),
+            &format!("{log} from Bremen"),
+        );
         check("Short\nline\n", "Short\nline\n");
         let row = "Load number: LD-1; Pickup location: Hamburg; Status: delivered; Freight: EUR 5";
         check(&format!("{row}\n{row}"), &format!("{row}\n{row}"));

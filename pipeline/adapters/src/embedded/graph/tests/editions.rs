@@ -1,0 +1,190 @@
+use super::*;
+
+#[tokio::test]
+async fn a_newer_edition_replaces_an_older_one_and_never_the_other_way() {
+    let place = place();
+    let graph = SqlGraph::open(&place.file).unwrap();
+    let old = edition(
+        "a.md",
+        1,
+        &[
+            &[
+                ("Driver", "Maria Keller", "status=active"),
+                ("Load", LOAD, ""),
+            ],
+            &[],
+            &[],
+        ],
+    );
+    let new = edition(
+        "a.md",
+        2,
+        &[&[("Driver", "Maria Keller", "employee_id=EMP-1042")], &[]],
+    );
+    old.put(&graph).await;
+    old.show(&graph).await;
+    new.put(&graph).await;
+    assert_eq!(
+        fields(&graph, "Maria Keller").await.unwrap(),
+        "status=active",
+        "an invisible mention states nothing"
+    );
+
+    let document = new.lineage.document_guid;
+    graph
+        .show(document, new.lineage.edition, &new.ids())
+        .await
+        .unwrap();
+    let visible: Vec<Uuid> = graph
+        .scroll(None, 100)
+        .await
+        .unwrap()
+        .iter()
+        .filter(|it| it.visible)
+        .map(|it| it.edition)
+        .collect();
+    assert_eq!(
+        visible,
+        vec![new.lineage.edition; 2],
+        "never two editions at once"
+    );
+    assert_eq!(
+        fields(&graph, "Maria Keller").await.unwrap(),
+        "employee_id=EMP-1042"
+    );
+    assert_eq!(fields(&graph, LOAD).await, None);
+
+    let before = graph.dump().await.unwrap();
+    graph
+        .show(document, old.lineage.edition, &old.ids())
+        .await
+        .unwrap();
+    assert_eq!(
+        graph.dump().await.unwrap(),
+        before,
+        "an older edition is not shown over a newer one"
+    );
+    graph
+        .retain_editions(document, &[new.lineage.edition])
+        .await
+        .unwrap();
+    assert_eq!(graph.dump().await.unwrap(), before);
+    // Source, document, section, 2 chunks, 1 entity.
+    assert_eq!(graph.counts().await.unwrap().nodes, 6);
+}
+
+#[tokio::test]
+async fn what_the_last_run_does_not_name_is_swept() {
+    let place = place();
+    let graph = SqlGraph::open(&place.file).unwrap();
+    let it = edition(
+        "a.md",
+        1,
+        &[
+            &[("Load", LOAD, "status=open")],
+            &[("Load", "LD-00001", "")],
+            &[],
+        ],
+    );
+    it.put(&graph).await;
+    let (document, edition, ids) = (it.lineage.document_guid, it.lineage.edition, it.ids());
+    graph.show(document, edition, &ids).await.unwrap();
+    for _ in 0..2 {
+        graph
+            .retain_chunks(document, edition, &ids[1..])
+            .await
+            .unwrap();
+        assert_eq!(fields(&graph, LOAD).await, None, "its only mention is gone");
+        let counts = graph.counts().await.unwrap();
+        // Source, document, section, 2 chunks, 1 entity; FROM, 1 + 2 PART_OF, NEXT, MENTIONS.
+        assert_eq!(
+            counts,
+            GraphCounts {
+                nodes: 6,
+                edges: 6,
+                dangling: 0,
+                entities: 1
+            }
+        );
+    }
+    graph.retain_chunks(document, edition, &[]).await.unwrap();
+    assert_eq!(graph.counts().await.unwrap(), GraphCounts::default());
+    graph.show(document, edition, &ids).await.unwrap();
+    assert_eq!(
+        graph.counts().await.unwrap(),
+        GraphCounts::default(),
+        "showing what is gone brings nothing back"
+    );
+}
+
+#[tokio::test]
+async fn two_editions_of_one_version_do_not_mix() {
+    let place = place();
+    let graph = SqlGraph::open(&place.file).unwrap();
+    let first = edition_by("small chunks", "a.md", 1, &[&[("Load", LOAD, "status=a")]]);
+    let mut second = edition_by("large chunks", "a.md", 1, &[&[("Load", LOAD, "status=b")]]);
+    for row in &mut second.rows {
+        row.chunk.lineage.stamped = 2;
+    }
+    first.put(&graph).await;
+    second.put(&graph).await;
+    second.show(&graph).await;
+    assert_eq!(fields(&graph, LOAD).await.unwrap(), "status=b");
+    // Late writes of the superseded edition stay unseen, and are swept.
+    first.put(&graph).await;
+    graph
+        .show(
+            first.lineage.document_guid,
+            first.lineage.edition,
+            &first.ids(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(fields(&graph, LOAD).await.unwrap(), "status=b");
+    graph
+        .retain_editions(second.lineage.document_guid, &[second.lineage.edition])
+        .await
+        .unwrap();
+    assert_eq!(graph.scroll(None, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_newest_version_states_a_field_in_any_order() {
+    let old = edition(
+        "a.md",
+        1,
+        &[&[("Load", LOAD, "status=planned,pickup_location=Ulm")]],
+    );
+    let new = edition("b.md", 2, &[&[("Load", LOAD, "status=delivered")]]);
+    for order in [[&old, &new], [&new, &old]] {
+        let place = place();
+        let graph = SqlGraph::open(&place.file).unwrap();
+        for it in order {
+            it.put(&graph).await;
+        }
+        for it in order {
+            it.show(&graph).await;
+        }
+        assert_eq!(
+            fields(&graph, LOAD).await.unwrap(),
+            "pickup_location=Ulm,status=delivered"
+        );
+        graph
+            .retain_editions(new.lineage.document_guid, &[])
+            .await
+            .unwrap();
+        assert_eq!(
+            fields(&graph, LOAD).await.unwrap(),
+            "pickup_location=Ulm,status=planned"
+        );
+        graph
+            .retain_editions(old.lineage.document_guid, &[])
+            .await
+            .unwrap();
+        assert_eq!(
+            graph.counts().await.unwrap(),
+            GraphCounts::default(),
+            "nothing is left behind"
+        );
+    }
+}
