@@ -400,7 +400,7 @@ async fn a_pause_outlives_a_rebalance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_loop_keeps_its_membership_and_bounds_what_waits() {
+async fn a_slow_loop_keeps_its_membership_and_its_place() {
     let mut world = World::new().await;
     // Far shorter than the loop's silence below.
     world

@@ -383,9 +383,13 @@ impl Service<Log, DeleteTopicsRequest> for DeleteTopics {
                 // Records first: a crash between the two leaves an empty topic, never records without one.
                 Some(name) => {
                     log.forget(name).await?;
-                    log.meta()
+                    let code = log
+                        .meta()
                         .delete_topic(&TopicId::Name(name.clone()))
-                        .await?
+                        .await?;
+                    // Somebody may have asked for it in between, and found it still there.
+                    log.forget(name).await?;
+                    code
                 }
                 None => ErrorCode::UnknownTopicId,
             };
