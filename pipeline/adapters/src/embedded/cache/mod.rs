@@ -130,7 +130,7 @@ fn encode(vector: &[f32]) -> Vec<u8> {
 
 /// None for what cannot be a vector: it is computed again.
 fn decode(data: Vec<u8>) -> Option<Vec<f32>> {
-    if data.len() % 4 != 0 {
+    if !data.len().is_multiple_of(4) {
         return None;
     }
     let mut data = Bytes::from(data);

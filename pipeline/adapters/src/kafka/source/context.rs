@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -269,7 +269,7 @@ fn wait(done: oneshot::Receiver<()>, limit: Duration, closing: &AtomicBool) -> b
     let mut done = pin!(done);
     loop {
         // Dropping the ack without a word is as good as letting go.
-        if let Poll::Ready(_) = done.as_mut().poll(&mut task) {
+        if done.as_mut().poll(&mut task).is_ready() {
             return true;
         }
         let left = deadline.saturating_duration_since(Instant::now());
