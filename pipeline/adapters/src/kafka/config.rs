@@ -46,13 +46,13 @@ impl KafkaConfig {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
-            // Memory stays flat however long the backlog: what is fetched ahead is bounded for the whole consumer.
-            .set("queued.max.messages.kbytes", "8192")
+            // Memory stays flat however long the backlog: this is what is fetched ahead of each partition.
+            .set("queued.max.messages.kbytes", "1024")
             .set("queued.min.messages", "1000")
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.max.bytes", MAX_RECORD.to_string())
             .set("receive.message.max.bytes", (2 * MAX_RECORD).to_string())
-            .set("fetch.wait.max.ms", "100")
+            .set("fetch.wait.max.ms", "250")
             .set("fetch.error.backoff.ms", "100")
             // A full queue is asked again soon; a second is the default, and costs most of the throughput.
             .set("fetch.queue.backoff.ms", "10");

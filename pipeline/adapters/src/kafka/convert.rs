@@ -55,14 +55,6 @@ pub(super) fn headers(headers: &Headers) -> Option<OwnedHeaders> {
     }))
 }
 
-pub(super) fn list<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        list.add_partition(&partition.topic, partition.number);
-    }
-    list
-}
-
 pub(super) fn positions(
     positions: &[Position],
 ) -> Result<TopicPartitionList, rdkafka::error::KafkaError> {

@@ -1,4 +1,7 @@
-//! The object store. One type over `object_store`, whose kinds of stores are alike to it.
+//! The object store: a folder today; the same code over any store that `object_store` speaks to.
+
+mod cache;
+mod name;
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -12,175 +15,144 @@ use object_store::{Error, ObjectStore, ObjectStoreExt};
 use penstock_runtime::Failure;
 use penstock_stages::blobs::Blobs;
 
-/// Objects in a store.
+pub use self::cache::BlobVectorCache;
+
+/// Blobs in an object store. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
-    /// What to call it in errors.
-    name: String,
+    /// Where it is, for messages.
+    place: Arc<str>,
 }
 
 impl Objects {
-    /// Objects as files below `folder`, which is made if there is none. A write is on disk when it returns.
-    pub fn in_folder(folder: &FilePath) -> Result<Self, Failure> {
-        let name = format!("object folder {}", folder.display());
-        std::fs::create_dir_all(folder).map_err(|error| classify_io(&error, &name))?;
-        let store = LocalFileSystem::new_with_prefix(folder)
-            .map_err(|error| classify(&error, &name))?
+    /// Objects as files under `dir`, which is made if missing. What was written outlives the process and the machine:
+    /// files and their folders are synced before a write returns.
+    pub fn in_folder(dir: &FilePath) -> Result<Self, Failure> {
+        let fatal = |error: &dyn std::fmt::Display| {
+            Failure::fatal(format!("open the object store {}: {error}", dir.display()))
+        };
+        std::fs::create_dir_all(dir).map_err(|error| fatal(&error))?;
+        let store = LocalFileSystem::new_with_prefix(dir)
+            .map_err(|error| fatal(&error))?
             .with_fsync(true)
             .with_automatic_cleanup(true);
-        Ok(Self {
-            store: Arc::new(store),
-            name,
-        })
+        Ok(Self::over(Arc::new(store), &dir.display().to_string()))
     }
 
-    fn path(&self, key: &str) -> Result<Path, Failure> {
-        Path::parse(key).map_err(|error| {
-            Failure::poison(format!("{}: {key:?} is no object key: {error}", self.name))
-        })
+    /// Objects in any store; `place` names it in messages.
+    pub fn over(store: Arc<dyn ObjectStore>, place: &str) -> Self {
+        Self {
+            store,
+            place: place.into(),
+        }
     }
 
-    fn failure(&self, error: &Error) -> Failure {
-        classify(error, &self.name)
+    fn failed(&self, doing: &str, key: &str, error: &Error) -> Failure {
+        classify(error, &format!("{doing} object {key} in {}", self.place))
     }
 }
 
 #[async_trait]
 impl Blobs for Objects {
     async fn write(&self, key: &str, bytes: Bytes) -> Result<(), Failure> {
-        let path = self.path(key)?;
-        let written = self.store.put(&path, bytes.into()).await;
-        written.map(drop).map_err(|error| self.failure(&error))
+        let path = name::path(key)?;
+        // Under its own digest an object cannot change, so one of this size is this one.
+        if name::is_content_addressed(key) {
+            match self.store.head(&path).await {
+                Ok(found) if found.size == bytes.len() as u64 => return Ok(()),
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failed("look for", key, &error)),
+            }
+        }
+        match self.store.put(&path, bytes.into()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed("write", key, &error)),
+        }
     }
 
     async fn read(&self, key: &str) -> Result<Option<Bytes>, Failure> {
-        let path = self.path(key)?;
-        match self.store.get(&path).await {
-            Ok(found) => found
-                .bytes()
-                .await
-                .map(Some)
-                .map_err(|error| self.failure(&error)),
+        let found = match self.store.get(&name::path(key)?).await {
+            Ok(found) => found.bytes().await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failure(&error)),
+            Err(error) => Err(self.failed("read", key, &error)),
         }
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<(String, i64)>, Failure> {
-        let path = self.path(prefix)?;
-        self.store
-            .list(Some(&path))
-            .map_ok(|it| (it.location.to_string(), it.last_modified.timestamp_millis()))
-            .try_collect()
+        let below: Option<Path> = match prefix.trim_end_matches('/') {
+            "" => None,
+            prefix => Some(name::path(prefix)?),
+        };
+        let found = self
+            .store
+            .list(below.as_ref())
+            .try_collect::<Vec<_>>()
             .await
-            .map_err(|error| self.failure(&error))
+            .map_err(|error| self.failed("list", prefix, &error))?;
+        // What does not decode was not written by us.
+        Ok(found
+            .into_iter()
+            .filter_map(|it| {
+                Some((
+                    name::key(&it.location)?,
+                    it.last_modified.timestamp_millis(),
+                ))
+            })
+            .collect())
     }
 
     async fn delete(&self, key: &str) -> Result<(), Failure> {
-        let path = self.path(key)?;
-        match self.store.delete(&path).await {
+        match self.store.delete(&name::path(key)?).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failure(&error)),
+            Err(error) => Err(self.failed("delete", key, &error)),
         }
     }
 }
 
 /// Whose fault an error of the store is.
-fn classify(error: &Error, store: &str) -> Failure {
-    if let Some(io) = io_below(error) {
-        return classify_io(io, store);
-    }
+fn classify(error: &Error, doing: &str) -> Failure {
     match error {
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            Failure::fatal(format!("{store}: access is refused: {error}"))
+            return Failure::fatal(format!("{doing}: {error}; check who may write there"));
         }
-        Error::InvalidPath { .. } => Failure::poison(format!("{store}: {error}")),
-        Error::NotSupported { .. } | Error::NotImplemented { .. } => {
-            Failure::fatal(format!("{store}: {error}"))
+        Error::NotSupported { .. }
+        | Error::NotImplemented { .. }
+        | Error::UnknownConfigurationKey { .. } => {
+            return Failure::fatal(format!("{doing}: {error}"));
         }
-        _ => Failure::transient(format!("{store}: {error}")),
+        _ => {}
     }
-}
-
-fn io_below<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
-    let mut cause = Some(error);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return Some(io);
+            return by_kind(io, doing);
         }
         cause = error.source();
     }
-    None
+    // A remote store that does not answer, or answers with an error of its own.
+    Failure::transient(format!("{doing}: {error}"))
 }
 
-fn classify_io(error: &std::io::Error, store: &str) -> Failure {
-    use std::io::ErrorKind;
+fn by_kind(error: &std::io::Error, doing: &str) -> Failure {
+    use std::io::ErrorKind as Kind;
     match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Failure::transient(format!(
-            "{store}: no space is left: free some, it goes on by itself"
-        )),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
-            Failure::fatal(format!("{store}: {error}: make it writable"))
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            Failure::transient(format!("{doing}: the disk is full ({error}); make room"))
         }
-        _ => Failure::transient(format!("{store}: {error}")),
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            Failure::fatal(format!("{doing}: {error}; check who may write there"))
+        }
+        Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename | Kind::InvalidInput => {
+            Failure::fatal(format!("{doing}: {error}"))
+        }
+        _ => Failure::transient(format!("{doing}: {error}")),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use penstock_stages::blobs::{load, store};
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn objects_are_written_read_listed_and_deleted() {
-        let folder = tempfile::tempdir().unwrap();
-        let objects = Objects::in_folder(&folder.path().join("objects")).unwrap();
-        let document = Uuid::from_u128(7);
-        let blob = store(&objects, "g", document, "text".into()).await.unwrap();
-        assert_eq!(
-            store(&objects, "g", document, "text".into()).await.unwrap(),
-            blob
-        );
-        assert_eq!(load(&objects, &blob).await.unwrap(), "text");
-        let listed = objects.list(&format!("g/{document}/")).await.unwrap();
-        assert_eq!(listed.len(), 1);
-        assert_eq!(listed[0].0, blob.key);
-        assert!(listed[0].1 > 1_700_000_000_000);
-        objects.delete(&blob.key).await.unwrap();
-        objects.delete(&blob.key).await.unwrap();
-        assert_eq!(objects.read(&blob.key).await.unwrap(), None);
-        assert!(
-            load(&objects, &blob)
-                .await
-                .unwrap_err()
-                .reason()
-                .contains(&blob.key)
-        );
-        assert!(
-            !folder.path().join("objects/g").exists(),
-            "empty folders stay"
-        );
-    }
-
-    #[tokio::test]
-    async fn damaged_bytes_and_foreign_keys_are_poison() {
-        let folder = tempfile::tempdir().unwrap();
-        let objects = Objects::in_folder(folder.path()).unwrap();
-        let blob = store(&objects, "g", Uuid::from_u128(7), "text".into())
-            .await
-            .unwrap();
-        std::fs::write(folder.path().join(&blob.key), "tex").unwrap();
-        assert_eq!(load(&objects, &blob).await.unwrap_err().class(), "poison");
-        std::fs::write(folder.path().join(&blob.key), "texx").unwrap();
-        assert_eq!(load(&objects, &blob).await.unwrap_err().class(), "poison");
-        for key in ["../up", "a//b", "a/../../b"] {
-            assert_eq!(
-                objects.read(key).await.unwrap_err().class(),
-                "poison",
-                "{key}"
-            );
-        }
-    }
-}
+pub(crate) mod tests;

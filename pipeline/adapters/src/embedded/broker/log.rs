@@ -1,7 +1,7 @@
 //! Where the broker keeps records: a row per produced batch, as the producer encoded it, so that neither writing nor
 //! reading takes a batch apart.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,10 +15,9 @@ use tansu_storage::{Storage, StorageContainer, TopicId};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use uuid::Uuid;
 
-pub(super) type Result<T, E = tansu_broker::Error> = std::result::Result<T, E>;
+use super::standing::{Placed, Standing};
 
-/// Batches a producer may have under way, and so repeat.
-const REPEATABLE: usize = 5;
+pub(super) type Result<T, E = tansu_broker::Error> = std::result::Result<T, E>;
 
 const SCHEMA: &str = "
 create table if not exists partition (
@@ -41,26 +40,6 @@ create table if not exists batch (
     primary key (partition, last)
 );
 ";
-
-/// One partition, as it stands.
-#[derive(Debug, Clone)]
-pub(super) struct Standing {
-    pub(super) id: i64,
-    pub(super) number: i32,
-    pub(super) first: i64,
-    pub(super) high: i64,
-    pub(super) compacted: i64,
-    producers: HashMap<i64, Producer>,
-}
-
-/// What a producer last wrote to a partition, so that a batch it repeats is not written twice. Kept in memory only:
-/// producers live in this process, or lose their connection with it.
-#[derive(Debug, Clone)]
-struct Producer {
-    epoch: i16,
-    next: i32,
-    recent: VecDeque<(i32, i64)>,
-}
 
 /// The log. Cheap to clone.
 #[derive(Clone)]
@@ -329,76 +308,6 @@ impl Log {
     }
 }
 
-/// Where a batch goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub(super) base: i64,
-    /// It was written before; the producer missed the answer.
-    repeated: bool,
-}
-
-impl Standing {
-    /// An empty partition.
-    pub(super) fn new(id: i64, number: i32) -> Self {
-        Self {
-            id,
-            number,
-            first: 0,
-            high: 0,
-            compacted: 0,
-            producers: HashMap::new(),
-        }
-    }
-
-    /// Gives the batch its place and moves the end; an idempotent producer's batches in their order and once.
-    pub(super) fn place(&mut self, batch: &Batch) -> Result<Placed, ErrorCode> {
-        let base = self.high;
-        let count = batch.last_offset_delta.saturating_add(1);
-        if count < 1 || batch.record_count == 0 {
-            return Err(ErrorCode::InvalidRecord);
-        }
-        if batch.is_idempotent() {
-            let sequence = batch.base_sequence;
-            let fresh = || Producer {
-                epoch: batch.producer_epoch,
-                next: sequence,
-                recent: VecDeque::new(),
-            };
-            let producer = self
-                .producers
-                .entry(batch.producer_id)
-                .or_insert_with(fresh);
-            if batch.producer_epoch < producer.epoch {
-                return Err(ErrorCode::InvalidProducerEpoch);
-            }
-            if batch.producer_epoch > producer.epoch {
-                *producer = fresh();
-            }
-            if let Some((_, before)) = producer.recent.iter().find(|(known, _)| *known == sequence)
-            {
-                return Ok(Placed {
-                    base: *before,
-                    repeated: true,
-                });
-            }
-            if sequence != producer.next {
-                return Err(ErrorCode::OutOfOrderSequenceNumber);
-            }
-            // Sequences wrap to zero.
-            producer.next = sequence.wrapping_add(count) & i32::MAX;
-            producer.recent.push_back((sequence, base));
-            if producer.recent.len() > REPEATABLE {
-                producer.recent.pop_front();
-            }
-        }
-        self.high += i64::from(count);
-        Ok(Placed {
-            base,
-            repeated: false,
-        })
-    }
-}
-
 /// Durable against the end of the process at any moment; not against that of the machine.
 async fn connect(database: &libsql::Database) -> Result<Connection> {
     let connection = database.connect()?;
@@ -418,12 +327,11 @@ async fn load(connection: &Connection) -> Result<HashMap<String, Vec<Standing>>>
         .await?;
     let mut topics: HashMap<String, Vec<Standing>> = HashMap::new();
     while let Some(row) = rows.next().await? {
-        topics.entry(row.get(0)?).or_default().push(Standing {
-            first: row.get(3)?,
-            high: row.get(4)?,
-            compacted: row.get(5)?,
-            ..Standing::new(row.get(1)?, row.get(2)?)
-        });
+        let mut standing = Standing::new(row.get(1)?, row.get(2)?);
+        standing.first = row.get(3)?;
+        standing.high = row.get(4)?;
+        standing.compacted = row.get(5)?;
+        topics.entry(row.get(0)?).or_default().push(standing);
     }
     Ok(topics)
 }

@@ -2,8 +2,10 @@
 //! SQLite. Tansu's own storage of records is left out: it takes every batch apart into a row per record and per header,
 //! scans the whole rest of a partition for each fetch, polls instead of waiting, and repeats records after compaction.
 
+mod fetch;
 mod log;
 mod serve;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod upkeep;

@@ -9,7 +9,8 @@ use tansu_sans_io::ConfigResource;
 use tansu_sans_io::record::{deflated, inflated};
 use tansu_storage::Storage;
 
-use super::log::{Log, Result, Standing};
+use super::log::{Log, Result};
+use super::standing::Standing;
 
 const EVERY: Duration = Duration::from_secs(600);
 /// Records a compacted partition must have gained before it is compacted again.

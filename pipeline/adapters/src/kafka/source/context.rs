@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
+use super::bell::Bell;
 use crate::kafka::{classify, convert};
 
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
@@ -39,8 +40,11 @@ pub(super) struct Shared {
     /// Partitions we own, and under which assignment. One that is being revoked stays until the loop has let go.
     assigned: Mutex<HashMap<Partition, u64>>,
     generation: AtomicU64,
-    /// Raised by each assignment: pauses have to be applied again.
+    /// Raised by each rebalance: the partitions' queues have to be opened again.
     pub(super) reassigned: AtomicBool,
+    pub(super) bell: Bell,
+    /// The poll thread waits for room in the data channel.
+    pub(super) full: AtomicBool,
     revoke_limit: Duration,
 }
 
@@ -58,8 +62,15 @@ impl Shared {
             assigned: Mutex::default(),
             generation: AtomicU64::new(0),
             reassigned: AtomicBool::new(false),
+            bell: Bell::default(),
+            full: AtomicBool::new(false),
             revoke_limit,
         }
+    }
+
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.bell.ring();
     }
 
     pub(super) fn sent(&self, bytes: usize) {
@@ -190,6 +201,7 @@ impl Context {
             // After a lost session there may be nothing left to give back.
             tracing::debug!(group = %shared.group, %error, "unassign");
         }
+        shared.reassigned.store(true, Ordering::SeqCst);
     }
 }
 
@@ -257,7 +269,7 @@ fn wait(done: oneshot::Receiver<()>, limit: Duration, closing: &AtomicBool) -> b
     let mut done = pin!(done);
     loop {
         // Dropping the ack without a word is as good as letting go.
-        if let Poll::Ready(_) = done.as_mut().poll(&mut task) {
+        if done.as_mut().poll(&mut task).is_ready() {
             return true;
         }
         let left = deadline.saturating_duration_since(Instant::now());

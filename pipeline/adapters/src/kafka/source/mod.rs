@@ -2,6 +2,7 @@
 //! rebalances reach the loop as events, over two channels: records over a bounded one, control over an unbounded one,
 //! so that a loop that is slow with records still hears of a rebalance at once.
 
+mod bell;
 mod context;
 mod thread;
 
@@ -17,7 +18,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use self::context::{Context, Control, Shared};
-use self::thread::{Command, Poller};
+use self::thread::{CHANNEL_BYTES, Command, Poller};
 use super::config::KafkaConfig;
 use super::{classify, convert};
 
@@ -59,12 +60,14 @@ impl KafkaSource {
         let settings = config.consumer(group);
         let (control_sender, control) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(group, control_sender, revoke_limit(&settings)));
-        let consumer: BaseConsumer<Context> = settings
+        let mut consumer: BaseConsumer<Context> = settings
             .create_with_context(Context(shared.clone()))
             .map_err(|error| classify(&error, &doing))?;
         consumer
             .subscribe(topics)
             .map_err(|error| classify(&error, &doing))?;
+        let bell = shared.clone();
+        consumer.set_nonempty_callback(move || bell.bell.ring());
         let consumer = Arc::new(consumer);
         let (data_sender, data) = mpsc::channel(DATA_CHANNEL);
         let (commands, command_receiver) = std::sync::mpsc::channel();
@@ -131,7 +134,19 @@ impl KafkaSource {
     }
 
     fn tell(&self, command: Command) -> Result<(), Failure> {
-        self.commands.send(command).map_err(|_| self.gone())
+        self.commands.send(command).map_err(|_| self.gone())?;
+        self.shared.bell.ring();
+        Ok(())
+    }
+
+    /// A record has left the channel: once it is half empty the poll thread is told, if it waits for that.
+    fn took(&self, record: &Record) {
+        self.shared.took(convert::weight(record));
+        let room =
+            self.data.len() <= DATA_CHANNEL / 2 && self.shared.queued_bytes() <= CHANNEL_BYTES / 2;
+        if room && self.shared.full.load(Ordering::SeqCst) {
+            self.shared.bell.ring();
+        }
     }
 
     fn gone(&self) -> Failure {
@@ -162,7 +177,7 @@ impl Source for KafkaSource {
                 },
                 tagged = self.data.recv() => match tagged {
                     Some(tagged) => {
-                        self.shared.took(convert::weight(&tagged.record));
+                        self.took(&tagged.record);
                         self.ready.push_back(tagged);
                     }
                     None => return Err(self.gone()),
@@ -229,7 +244,7 @@ impl Source for KafkaSource {
     }
 
     async fn close(&mut self) {
-        self.shared.closing.store(true, Ordering::SeqCst);
+        self.shared.close();
         self.data.close();
         let Some(ended) = self.ended.take() else {
             return;
@@ -242,8 +257,8 @@ impl Source for KafkaSource {
 
 impl Drop for KafkaSource {
     fn drop(&mut self) {
-        // The thread sees this within one poll and closes the consumer by itself.
-        self.shared.closing.store(true, Ordering::SeqCst);
+        // The thread closes the consumer by itself.
+        self.shared.close();
     }
 }
 

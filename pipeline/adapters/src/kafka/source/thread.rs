@@ -1,4 +1,6 @@
-//! The poll loop. It never sleeps: pressure pauses, and it goes on polling.
+//! The poll loop. Each partition has a queue of its own beside the consumer's, so that a partition the loop does not want
+//! records of is simply not asked: librdkafka stops fetching for it when its queue is full, and nothing has to be
+//! paused, thrown away and fetched again. The consumer's own queue, where rebalances arrive, is served always.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -7,7 +9,8 @@ use std::sync::mpsc as commands;
 use std::time::Duration;
 
 use penstock_runtime::Partition;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::sync::mpsc;
@@ -17,20 +20,32 @@ use super::Tagged;
 use super::context::{Context, Shared};
 use crate::kafka::{classify, convert};
 
-/// How long a poll waits when there is nothing to do: how late a command may be heard.
-const IDLE: Duration = Duration::from_millis(20);
-/// The same while records wait for room in the channel.
-const PRESSED: Duration = Duration::from_millis(2);
+/// How long to wait for the bell at most: what does not ring it (a stop) is seen this late.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Times the consumer's queue is asked in vain before it counts as empty: a rebalance it served looks the same.
+const NOTHING: usize = 2;
+/// Records taken of one partition before the others have their turn.
+const TURN: usize = 64;
 /// Bytes in the data channel, at most, unless one record alone is larger.
-const CHANNEL_BYTES: usize = 4 * 1024 * 1024;
-/// A backlog of this size pauses the consumer. Room to spare keeps it from pausing and resuming on every record: each
-/// resume fetches again what librdkafka had fetched ahead.
-const BACKLOG: usize = 4096;
-const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const CHANNEL_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) enum Command {
     Pause(Vec<Partition>),
     Resume(Vec<Partition>),
+}
+
+/// What a round of asking came to.
+enum Round {
+    /// There may be more.
+    More,
+    Drained,
+    /// The channel is full.
+    Full,
+}
+
+struct Lane {
+    queue: PartitionQueue<Context>,
+    generation: u64,
 }
 
 pub(super) struct Poller {
@@ -38,11 +53,9 @@ pub(super) struct Poller {
     shared: Arc<Shared>,
     data: mpsc::Sender<Tagged>,
     commands: commands::Receiver<Command>,
-    /// What did not fit the channel.
+    lanes: HashMap<Partition, Lane>,
+    /// What did not fit the channel: a record, and those that came by the consumer's own queue.
     backlog: VecDeque<Tagged>,
-    backlog_bytes: usize,
-    /// All partitions are paused until the backlog is gone.
-    throttled: bool,
     /// Paused by the loop.
     paused: HashSet<Partition>,
     topics: HashMap<String, Arc<str>>,
@@ -60,9 +73,8 @@ impl Poller {
             shared,
             data,
             commands,
+            lanes: HashMap::new(),
             backlog: VecDeque::new(),
-            backlog_bytes: 0,
-            throttled: false,
             paused: HashSet::new(),
             topics: HashMap::new(),
         }
@@ -73,78 +85,146 @@ impl Poller {
         let consumer = self.consumer.clone();
         while !self.shared.closing.load(Ordering::SeqCst) && !self.data.is_closed() {
             self.obey();
-            self.deliver();
-            self.balance();
-            let patience = if self.backlog.is_empty() {
-                IDLE
-            } else {
-                PRESSED
-            };
-            match consumer.poll(patience) {
-                None => {}
-                Some(Ok(message)) => self.keep(&message),
-                Some(Err(error)) => self.report(&error),
-            }
-            if self.shared.reassigned.swap(false, Ordering::SeqCst) {
-                self.pause_again();
+            self.serve(&consumer);
+            match self.round() {
+                Round::More => {}
+                Round::Drained => self.shared.bell.wait(PATIENCE),
+                Round::Full => {
+                    // The source rings when there is room. It may have made some just before it saw this.
+                    self.shared.full.store(true, Ordering::SeqCst);
+                    if !self.deliver() {
+                        self.shared.bell.wait(PATIENCE);
+                    }
+                    self.shared.full.store(false, Ordering::SeqCst);
+                }
             }
         }
         self.shared.closing.store(true, Ordering::SeqCst);
+        self.lanes.clear();
+    }
+
+    /// Serves the consumer's own queue: rebalances, errors, and records that came before their partition had a queue,
+    /// or after a rebalance undid it.
+    fn serve(&mut self, consumer: &BaseConsumer<Context>) {
+        let mut nothing = 0;
+        while nothing < NOTHING {
+            match consumer.poll(Duration::ZERO) {
+                // Or a rebalance was served: what the callback did shows below.
+                None => nothing += 1,
+                Some(Ok(message)) => {
+                    // Its own queue first, so that nothing more comes this way; then all that did, before what is in
+                    // that queue by now: the order holds.
+                    self.shared.reassigned.store(false, Ordering::SeqCst);
+                    self.open_lanes();
+                    self.keep(&message);
+                    nothing = 0;
+                }
+                Some(Err(error)) => self.report(&error),
+            }
+            if self.shared.reassigned.swap(false, Ordering::SeqCst) {
+                self.open_lanes();
+            }
+        }
     }
 
     fn obey(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Pause(partitions) => {
-                    self.pause(&partitions);
-                    self.paused.extend(partitions);
-                }
+                Command::Pause(partitions) => self.paused.extend(partitions),
                 Command::Resume(partitions) => {
-                    let resumed: Vec<_> = partitions
-                        .into_iter()
-                        .filter(|it| self.paused.remove(it))
-                        .collect();
-                    if !self.throttled {
-                        self.resume(&resumed);
+                    for partition in partitions {
+                        self.paused.remove(&partition);
                     }
                 }
             }
         }
     }
 
-    /// Moves the backlog into the channel, as far as there is room.
-    fn deliver(&mut self) {
+    /// A queue for every partition of the assignment; those of former assignments go.
+    fn open_lanes(&mut self) {
+        let assigned = self.shared.assigned().clone();
+        self.lanes
+            .retain(|partition, lane| assigned.get(partition) == Some(&lane.generation));
+        self.paused
+            .retain(|partition| assigned.contains_key(partition));
+        for (partition, generation) in assigned {
+            // Also for one that has a queue: a rebalance may have joined it to the consumer's own. The old handle goes
+            // first, for it takes the bell with it.
+            self.lanes.remove(&partition);
+            let Some(mut queue) = self
+                .consumer
+                .split_partition_queue(&partition.topic, partition.number)
+            else {
+                tracing::warn!(group = %self.shared.group, ?partition, "no queue for it, reading it from the consumer's");
+                continue;
+            };
+            let shared = self.shared.clone();
+            queue.set_nonempty_callback(move || shared.bell.ring());
+            self.lanes.insert(partition, Lane { queue, generation });
+        }
+        // What was queued before the bell hung there did not ring it.
+        self.shared.bell.ring();
+    }
+
+    /// Asks each partition in turn.
+    fn round(&mut self) -> Round {
+        if !self.deliver() {
+            return Round::Full;
+        }
+        let mut more = false;
+        let lanes = std::mem::take(&mut self.lanes);
+        let mut full = false;
+        'lanes: for (partition, lane) in &lanes {
+            if self.paused.contains(partition) {
+                continue;
+            }
+            let mut taken = 0;
+            while let Some(polled) = lane.queue.poll(Duration::ZERO) {
+                match polled {
+                    Ok(message) => self.keep(&message),
+                    Err(error) => self.report(&error),
+                }
+                if !self.deliver() {
+                    full = true;
+                    break 'lanes;
+                }
+                taken += 1;
+                if taken == TURN {
+                    more = true;
+                    break;
+                }
+            }
+        }
+        self.lanes = lanes;
+        match (full, more) {
+            (true, _) => Round::Full,
+            (false, true) => Round::More,
+            (false, false) => Round::Drained,
+        }
+    }
+
+    /// Moves the backlog into the channel; false if there was no room for all of it.
+    fn deliver(&mut self) -> bool {
         while let Some(tagged) = self.backlog.pop_front() {
             let bytes = convert::weight(&tagged.record);
             let queued = self.shared.queued_bytes();
             if queued > 0 && queued + bytes > CHANNEL_BYTES {
                 self.backlog.push_front(tagged);
-                return;
+                return false;
             }
             self.shared.sent(bytes);
             match self.data.try_send(tagged) {
-                Ok(()) => self.backlog_bytes -= bytes,
+                Ok(()) => {}
                 Err(TrySendError::Full(tagged)) => {
                     self.shared.took(bytes);
                     self.backlog.push_front(tagged);
-                    return;
+                    return false;
                 }
                 // The source is closing.
-                Err(TrySendError::Closed(_)) => return,
+                Err(TrySendError::Closed(_)) => return false,
             }
         }
-    }
-
-    /// Pauses everything under a full backlog, and resumes once it is gone.
-    fn balance(&mut self) {
-        let full = self.backlog.len() >= BACKLOG || self.backlog_bytes >= BACKLOG_BYTES;
-        if full && !self.throttled {
-            self.throttled = true;
-            self.pause(&self.owned(|_| true));
-        } else if self.throttled && self.backlog.is_empty() {
-            self.throttled = false;
-            self.resume(&self.owned(|partition| !self.paused.contains(partition)));
-        }
+        true
     }
 
     fn keep(&mut self, message: &BorrowedMessage<'_>) {
@@ -158,11 +238,10 @@ impl Poller {
             }
         };
         let record = convert::record(message, &topic);
-        let Some(generation) = self.shared.assigned().get(&record.partition).copied() else {
-            return;
-        };
-        self.backlog_bytes += convert::weight(&record);
-        self.backlog.push_back(Tagged { record, generation });
+        let generation = self.shared.assigned().get(&record.partition).copied();
+        if let Some(generation) = generation {
+            self.backlog.push_back(Tagged { record, generation });
+        }
     }
 
     /// Errors that pass by themselves are librdkafka's to retry; the others end the loop.
@@ -172,45 +251,6 @@ impl Poller {
             tracing::warn!(group = %self.shared.group, %error, "kafka consumer; it goes on trying");
         } else {
             self.shared.fail(failure);
-        }
-    }
-
-    /// A pause does not survive every rebalance, so all are applied again; those of partitions we lost are forgotten.
-    fn pause_again(&mut self) {
-        let owned: HashSet<Partition> = self.owned(|_| true).into_iter().collect();
-        self.paused.retain(|partition| owned.contains(partition));
-        let again: Vec<Partition> = if self.throttled {
-            owned.into_iter().collect()
-        } else {
-            self.paused.iter().cloned().collect()
-        };
-        self.pause(&again);
-    }
-
-    fn owned(&self, which: impl Fn(&Partition) -> bool) -> Vec<Partition> {
-        self.shared
-            .assigned()
-            .keys()
-            .filter(|partition| which(partition))
-            .cloned()
-            .collect()
-    }
-
-    fn pause(&self, partitions: &[Partition]) {
-        if partitions.is_empty() {
-            return;
-        }
-        if let Err(error) = self.consumer.pause(&convert::list(partitions)) {
-            tracing::debug!(group = %self.shared.group, %error, "pause");
-        }
-    }
-
-    fn resume(&self, partitions: &[Partition]) {
-        if partitions.is_empty() {
-            return;
-        }
-        if let Err(error) = self.consumer.resume(&convert::list(partitions)) {
-            tracing::debug!(group = %self.shared.group, %error, "resume");
         }
     }
 }

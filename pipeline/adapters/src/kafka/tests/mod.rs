@@ -12,6 +12,8 @@ use penstock_schemas::TopicSpec;
 use super::*;
 use crate::embedded::broker::Broker;
 
+mod topics;
+
 const LIMIT: Duration = Duration::from_secs(60);
 
 struct World {
@@ -228,25 +230,6 @@ async fn a_consumer_goes_on_where_it_committed_also_after_a_restart_of_the_broke
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lag_is_counted_from_the_first_record_before_any_commit() {
-    let world = World::new().await;
-    world.topic("t", 2).await;
-    world.produce("t", numbered(0..10)).await;
-    let before = lags(&world.config, "g", "t").await.unwrap();
-    assert_eq!(before.iter().map(Lag::records).sum::<i64>(), 10);
-    assert!(
-        before.iter().all(|lag| lag.committed.is_none()),
-        "{before:?}"
-    );
-    let failure = lags(&world.config, "g", "missing").await.unwrap_err();
-    assert_eq!(failure.class(), "fatal");
-    assert!(
-        failure.reason().contains("topic missing does not exist"),
-        "{failure}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_second_member_takes_its_share_and_nothing_is_lost_or_committed_late() {
     let world = World::new().await;
     world.topic("t", 4).await;
@@ -400,7 +383,7 @@ async fn a_pause_outlives_a_rebalance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_loop_keeps_its_membership_and_bounds_what_waits() {
+async fn a_slow_loop_keeps_its_membership_and_its_place() {
     let mut world = World::new().await;
     // Far shorter than the loop's silence below.
     world
@@ -444,181 +427,6 @@ async fn a_dropped_source_leaves_its_group() {
         mine = assigned(&mut second).await.len();
     }
     second.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn topics_are_made_once_checked_and_made_anew() {
-    let world = World::new().await;
-    let admin = Admin::new(&world.config).unwrap();
-    let mut specs = penstock_schemas::topics::all();
-    let created = admin.ensure_topics(&specs, 2, 1).await.unwrap();
-    assert_eq!(created.len(), specs.len());
-    assert!(admin.ensure_topics(&specs, 2, 1).await.unwrap().is_empty());
-    assert!(admin.check(&specs, 2).await.unwrap().is_empty());
-    let failure = admin.ensure_topics(&specs, 3, 1).await.unwrap_err();
-    assert!(
-        failure.reason().contains("has 2 partitions, expected 3"),
-        "{failure}"
-    );
-    specs.push(spec("extra"));
-    assert_eq!(
-        admin.check(&specs, 2).await.unwrap(),
-        ["topic extra is missing; run `penstock topics apply`"]
-    );
-
-    world.produce("rag.parts.v1", numbered(0..10)).await;
-    let mut source = world.source("g", "rag.parts.v1");
-    let read = records(&mut source, 10).await;
-    source.commit(&positions(&read)).await.unwrap();
-    source.close().await;
-    let parts: Vec<TopicSpec> = specs
-        .iter()
-        .filter(|it| it.name == "rag.parts.v1")
-        .cloned()
-        .collect();
-    admin.recreate(&parts, 2, 1).await.unwrap();
-    let lags = lags(&world.config, "g", "rag.parts.v1").await.unwrap();
-    assert!(
-        lags.iter().all(|lag| lag.end == 0 && lag.records() == 0),
-        "{lags:?}"
-    );
-    world.produce("rag.parts.v1", numbered(10..20)).await;
-    let mut source = world.source("g", "rag.parts.v1");
-    let mut got: Vec<String> = records(&mut source, 10).await.iter().map(value).collect();
-    got.sort();
-    assert_eq!(got, numbered(10..20));
-    source.close().await;
-    admin
-        .delete_topics(&["rag.parts.v1", "never.was"])
-        .await
-        .unwrap();
-    assert!(
-        !admin
-            .partitions()
-            .await
-            .unwrap()
-            .contains_key("rag.parts.v1")
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn folding_reads_to_the_end_also_of_empty_partitions() {
-    let world = World::new().await;
-    world.topic("t", 5).await;
-    assert!(world.values("t").await.is_empty());
-    world.produce("t", ["only".to_owned()]).await;
-    assert_eq!(world.values("t").await, ["only"]);
-    world.produce("t", numbered(0..5000)).await;
-    assert_eq!(world.values("t").await.len(), 5001);
-    let failure = fold_topic(&world.config, "missing", None, |_| Ok(()))
-        .await
-        .unwrap_err();
-    assert_eq!(failure.class(), "fatal");
-    let failure = fold_topic(&world.config, "t", Some(&[9]), |_| Ok(()))
-        .await
-        .unwrap_err();
-    assert!(failure.reason().contains("no partition 9"), "{failure}");
-    let failure = fold_topic(&world.config, "t", None, |_| Err(Failure::poison("enough"))).await;
-    assert_eq!(failure.unwrap_err().reason(), "enough");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tail_hears_what_comes_after_it_and_nothing_before() {
-    let world = World::new().await;
-    world.topic("t", 3).await;
-    world.produce("t", numbered(0..50)).await;
-    let mut tail = Tail::start(&world.config, "t").await.unwrap();
-    world.produce("t", numbered(50..100)).await;
-    let mut got = Vec::new();
-    while got.len() < 50 {
-        let record = tokio::time::timeout(LIMIT, tail.next())
-            .await
-            .unwrap()
-            .unwrap();
-        got.push(value(&record).parse::<usize>().unwrap());
-    }
-    got.sort_unstable();
-    assert_eq!(got, (50..100).collect::<Vec<_>>());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_shares_a_key_shares_a_partition_number() {
-    let world = World::new().await;
-    world.topic("a", 4).await;
-    world.topic("b", 4).await;
-    world.produce("a", numbered(0..40)).await;
-    world.produce("b", numbered(0..40).into_iter().rev()).await;
-    let mut homes: [HashMap<String, i32>; 2] = Default::default();
-    for (topic, homes) in ["a", "b"].iter().zip(&mut homes) {
-        fold_topic(&world.config, topic, None, |record| {
-            homes.insert(value(&record), record.partition.number);
-            Ok(())
-        })
-        .await
-        .unwrap();
-    }
-    let [a, b] = homes;
-    assert_eq!(a, b);
-    assert_eq!(a.values().collect::<BTreeSet<_>>().len(), 4);
-    // As Java's client has it: murmur2 of these bytes, modulo 4.
-    assert_eq!(a["0"], murmur2(b"key of 0") % 4);
-}
-
-/// Kafka's default partitioner, from its definition.
-fn murmur2(data: &[u8]) -> i32 {
-    const M: u32 = 0x5bd1_e995;
-    let mut hash = 0x9747_b28c_u32 ^ data.len() as u32;
-    let mut chunks = data.chunks_exact(4);
-    for chunk in &mut chunks {
-        let mut k = u32::from_le_bytes(chunk.try_into().unwrap()).wrapping_mul(M);
-        k ^= k >> 24;
-        hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
-    }
-    let rest = chunks.remainder();
-    for (index, byte) in rest.iter().enumerate().rev() {
-        hash ^= u32::from(*byte) << (8 * index);
-    }
-    if !rest.is_empty() {
-        hash = hash.wrapping_mul(M);
-    }
-    hash ^= hash >> 13;
-    hash = hash.wrapping_mul(M);
-    hash ^= hash >> 15;
-    (hash & 0x7fff_ffff) as i32
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn failures_name_whose_fault_it_is() {
-    let world = World::new().await;
-    world.topic("t", 1).await;
-    let sink = KafkaSink::new(&world.config).unwrap();
-    let failure = sink
-        .produce(vec![outgoing("missing", "x")])
-        .await
-        .unwrap_err();
-    assert_eq!(failure.class(), "fatal", "{failure}");
-    let huge = Outgoing {
-        value: Some(Bytes::from(vec![0u8; 17 * 1024 * 1024])),
-        ..outgoing("t", "huge")
-    };
-    let failure = sink
-        .produce(vec![outgoing("t", "fits"), huge])
-        .await
-        .unwrap_err();
-    assert_eq!(failure.class(), "poison", "{failure}");
-    assert_eq!(world.values("t").await, ["fits"]);
-
-    let mut source = world.source("g", "missing");
-    let failure = loop {
-        match tokio::time::timeout(LIMIT, source.next()).await.unwrap() {
-            Ok(Event::Assigned(assignments)) => assert!(assignments.is_empty()),
-            Ok(other) => panic!("{other:?}"),
-            Err(failure) => break failure,
-        }
-    };
-    assert_eq!(failure.class(), "fatal");
-    assert!(failure.reason().contains("topics apply"), "{failure}");
-    source.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
