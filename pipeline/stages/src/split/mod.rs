@@ -81,6 +81,11 @@ impl Stage for Split {
     type In = Document;
     type Out = Part;
 
+    /// A document that dies here is reported under the edition it would have had.
+    fn lineage(&self, document: &Document) -> Option<Lineage> {
+        Some(opened_of(document, &self.recipe, 0).0)
+    }
+
     async fn process(&self, input: &Input<Document>) -> Verdict<Part> {
         let document = &input.record;
         if document.deleted {

@@ -1,53 +1,31 @@
-//! The vector cache as a table of SQLite.
+//! Vectors of texts seen before, in one SQLite file.
 
 use std::path::Path;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Buf, BufMut, Bytes};
-use libsql::{Connection, Error, TransactionBehavior, params};
+use libsql::params;
 use penstock_runtime::Failure;
 use penstock_stages::embed::VectorCache;
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
-const SCHEMA: &str = "
-pragma journal_mode = wal;
-pragma synchronous = normal;
-create table if not exists vector (
-    grp text not null,
-    document blob not null,
-    model text not null,
-    hash text not null,
-    -- f32, little-endian
-    data blob not null,
-    primary key (grp, document, model, hash)
-) without rowid;
-";
+use super::sql::{Db, DbThread};
 
-/// Vectors in `vectors.db`. A vector lost with the machine is computed again, so it is not synced.
+const LAYOUT: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+    CREATE TABLE IF NOT EXISTS vectors (document BLOB NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL, \
+    hash TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (document, tenant, model, hash)) WITHOUT ROWID;";
+
+/// The cache. Losing it costs time, never a result.
 pub struct SqlVectorCache {
-    connection: Mutex<Connection>,
+    db: DbThread,
 }
 
 impl SqlVectorCache {
-    /// Opens the cache in `dir`, which is made if missing.
-    pub async fn open(dir: &Path) -> Result<Self, Failure> {
-        let file = dir.join("vectors.db");
-        let doing = format!("open the vector cache {}", file.display());
-        std::fs::create_dir_all(dir)
-            .map_err(|error| Failure::fatal(format!("{doing}: {error}")))?;
-        let open = async {
-            let connection = libsql::Builder::new_local(&file).build().await?.connect()?;
-            connection.busy_timeout(Duration::from_secs(10))?;
-            connection.execute_batch(SCHEMA).await?;
-            Ok::<_, Error>(connection)
-        };
-        let connection = open
-            .await
-            .map_err(|error| Failure::fatal(format!("{doing}: {error}")))?;
+    /// Opens the cache in `file`, and makes it if there is none.
+    pub fn open(file: &Path) -> Result<Self, Failure> {
+        let db = Db::open(file)?;
+        db.batch(LAYOUT)?;
         Ok(Self {
-            connection: Mutex::new(connection),
+            db: DbThread::start("vector cache", db)?,
         })
     }
 }
@@ -61,24 +39,22 @@ impl VectorCache for SqlVectorCache {
         model: &str,
         hashes: &[String],
     ) -> Result<Vec<Option<Vec<f32>>>, Failure> {
-        let connection = self.connection.lock().await;
-        let read = async {
-            let sql = "select data from vector where grp = ?1 and document = ?2 and model = ?3 and hash = ?4";
-            let statement = connection.prepare(sql).await?;
-            let mut vectors = Vec::with_capacity(hashes.len());
-            for hash in hashes {
-                let key = params![group, document.as_bytes().as_slice(), model, hash.as_str()];
-                let row = statement.query(key).await?.next().await?;
-                vectors.push(match row {
-                    Some(row) => decode(row.get(0)?),
-                    None => None,
-                });
-                statement.reset();
-            }
-            Ok::<_, Error>(vectors)
+        let (group, model, hashes) = (group.to_owned(), model.to_owned(), hashes.to_vec());
+        let get = move |db: &Db| {
+            let query = "SELECT vector FROM vectors WHERE document = ? AND tenant = ? AND model = ? AND hash = ?";
+            let query = db.prepare(query)?;
+            let of = |hash: &String| {
+                let key = params![
+                    document.as_bytes().to_vec(),
+                    group.clone(),
+                    model.clone(),
+                    hash.clone()
+                ];
+                query.first(key, |row| row.bytes(0).map(|bytes| unpack(&bytes)))
+            };
+            hashes.iter().map(of).collect()
         };
-        read.await
-            .map_err(|error| classify(&error, "read the vector cache"))
+        self.db.call(get).await
     }
 
     async fn put(
@@ -88,71 +64,46 @@ impl VectorCache for SqlVectorCache {
         model: &str,
         vectors: &[(String, Vec<f32>)],
     ) -> Result<(), Failure> {
-        let connection = self.connection.lock().await;
-        let write = async {
-            let tx = connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .await?;
+        let (group, model, vectors) = (group.to_owned(), model.to_owned(), vectors.to_vec());
+        let put = move |db: &Db| {
+            let insert = db.prepare("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?, ?)")?;
             for (hash, vector) in vectors {
-                tx.execute(
-                    "insert or replace into vector (grp, document, model, hash, data) values (?1, ?2, ?3, ?4, ?5)",
-                    params![group, document.as_bytes().as_slice(), model, hash.as_str(), encode(vector)],
-                )
-                .await?;
+                insert.run(params![
+                    document.as_bytes().to_vec(),
+                    group.clone(),
+                    model.clone(),
+                    hash,
+                    pack(&vector)
+                ])?;
             }
-            tx.commit().await
+            Ok(())
         };
-        write
-            .await
-            .map_err(|error| classify(&error, "write the vector cache"))
+        self.db.call(put).await
     }
 
     async fn forget(&self, group: &str, document: Uuid) -> Result<(), Failure> {
-        let connection = self.connection.lock().await;
-        connection
-            .execute(
-                "delete from vector where grp = ?1 and document = ?2",
-                params![group, document.as_bytes().as_slice()],
-            )
-            .await
-            .map(|_| ())
-            .map_err(|error| classify(&error, "forget vectors"))
+        let group = group.to_owned();
+        let forget = move |db: &Db| {
+            let key = params![document.as_bytes().to_vec(), group];
+            db.run("DELETE FROM vectors WHERE document = ? AND tenant = ?", key)
+                .map(drop)
+        };
+        self.db.call(forget).await
     }
 }
 
-fn encode(vector: &[f32]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(4 * vector.len());
-    for value in vector {
-        out.put_f32_le(*value);
-    }
-    out
+/// Four bytes a number, little-endian.
+fn pack(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|it| it.to_le_bytes()).collect()
 }
 
-/// None for what cannot be a vector: it is computed again.
-fn decode(data: Vec<u8>) -> Option<Vec<f32>> {
-    if !data.len().is_multiple_of(4) {
-        return None;
-    }
-    let mut data = Bytes::from(data);
-    Some((0..data.len() / 4).map(|_| data.get_f32_le()).collect())
-}
-
-/// SQLite's result codes.
-const FULL: i32 = 13;
-const BUSY: i32 = 5;
-const LOCKED: i32 = 6;
-const IOERR: i32 = 10;
-
-fn classify(error: &Error, doing: &str) -> Failure {
-    match error {
-        // The low byte is the code, the rest says more.
-        Error::SqliteFailure(code, _) => match code & 0xff {
-            FULL => Failure::transient(format!("{doing}: the disk is full ({error}); make room")),
-            BUSY | LOCKED | IOERR => Failure::transient(format!("{doing}: {error}")),
-            _ => Failure::fatal(format!("{doing}: {error}")),
-        },
-        _ => Failure::fatal(format!("{doing}: {error}")),
-    }
+fn unpack(bytes: &[u8]) -> Vec<f32> {
+    bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|it| f32::from_le_bytes(*it))
+        .collect()
 }
 
 #[cfg(test)]
@@ -160,42 +111,27 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn keeps_what_every_cache_keeps_and_outlives_its_owner() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = SqlVectorCache::open(dir.path()).await.unwrap();
-        crate::objects::tests::keeps_vectors(&cache).await;
-        drop(cache);
-        let cache = SqlVectorCache::open(dir.path()).await.unwrap();
-        let hashes = ["a".to_owned()];
-        let found = cache
-            .get("g", Uuid::from_u128(2), "m", &hashes)
-            .await
-            .unwrap();
-        assert_eq!(found, [Some(vec![2.0, -2.0, f32::MIN_POSITIVE])]);
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_no_database_is_fatal_and_named() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(
-            dir.path().join("vectors.db"),
-            "not a database, and long enough to be looked at".repeat(100),
-        )
-        .unwrap();
-        let failure = SqlVectorCache::open(dir.path()).await.err().unwrap();
-        assert_eq!(failure.class(), "fatal");
-        assert!(failure.reason().contains("vectors.db"), "{failure}");
-    }
-
-    #[test]
-    fn blame() {
-        let check = |code: i32, expect: &str| {
-            let error = Error::SqliteFailure(code, "says sqlite".to_owned());
-            assert_eq!(classify(&error, "write").class(), expect, "{code}");
+    async fn keeps_by_document_and_model_and_forgets() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vectors.db");
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let hashes = ["x".to_owned(), "y".to_owned()];
+        {
+            let cache = SqlVectorCache::open(&file).unwrap();
+            let vectors = [("x".to_owned(), vec![0.5, -1.0])];
+            cache.put("g", a, "m", &vectors).await.unwrap();
+            cache.put("g", b, "m", &vectors).await.unwrap();
+        }
+        let cache = SqlVectorCache::open(&file).unwrap();
+        let check = async |group: &str, document, model: &str, expected: Option<Vec<f32>>| {
+            let found = cache.get(group, document, model, &hashes).await.unwrap();
+            assert_eq!(found, [expected, None], "{group} {document} {model}");
         };
-        check(13, "transient");
-        check(5, "transient");
-        check(10 | (3 << 8), "transient");
-        check(11, "fatal");
+        check("g", a, "m", Some(vec![0.5, -1.0])).await;
+        check("other", a, "m", None).await;
+        check("g", a, "n", None).await;
+        cache.forget("g", a).await.unwrap();
+        check("g", a, "m", None).await;
+        check("g", b, "m", Some(vec![0.5, -1.0])).await;
     }
 }
