@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use penstock_runtime::{Batch, BatchStage, Emit, Failure, Nothing, Verdict};
-use penstock_schemas::Indexed;
+use penstock_schemas::{Chunk, Indexed};
 
 use super::port::{GraphStore, Linked};
 use super::rules::Rules;
@@ -25,11 +25,27 @@ impl BatchStage for Link {
     type Out = Nothing;
 
     async fn process(&self, batch: &Batch<Indexed>) -> Result<Vec<Verdict<Nothing>>, Failure> {
-        let rows = batch.iter().map(|input| Linked {
-            mentions: self.rules.find(&input.record.chunk.text),
-            chunk: input.record.chunk.clone(),
+        let chunks: Vec<Chunk> = batch.iter().map(|it| it.record.chunk.clone()).collect();
+        let rules = self.rules.clone();
+        // A batch costs tens of milliseconds of search: too long for a thread that others wait on.
+        let search = tokio::task::spawn_blocking(move || {
+            let rows = chunks.into_iter().map(|chunk| Linked {
+                mentions: rules.find(&chunk.text),
+                chunk,
+            });
+            rows.collect()
         });
-        self.graph.write(rows.collect()).await?;
+        let rows = match search.await {
+            Ok(rows) => rows,
+            // The loop isolates a panic to the record that causes it.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => {
+                return Err(Failure::transient(format!(
+                    "the search for entities was stopped: {error}"
+                )));
+            }
+        };
+        self.graph.write(rows).await?;
         let done = batch
             .iter()
             .map(|input| Ok(Emit::done(input.record.chunk.chunk_guid)));
@@ -43,7 +59,7 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use penstock_runtime::{Input, Note};
-    use penstock_schemas::{About, Chunk, Lineage};
+    use penstock_schemas::{About, Lineage};
     use uuid::Uuid;
 
     use super::*;

@@ -184,14 +184,11 @@ impl<'a> Reader<'a> {
             (start..name.place.start, false),
         ];
         sides.into_iter().find_map(|(side, forward)| {
-            let values = self.values_in(field, &side);
-            let mut values = values.into_iter();
-            let value = if forward {
-                values.next()
-            } else {
-                values.next_back()
-            };
-            value
+            let mut values = self.values_in(field, &side);
+            if !forward {
+                values.reverse();
+            }
+            values.into_iter().next()
         })
     }
 

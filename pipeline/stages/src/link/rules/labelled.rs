@@ -37,24 +37,17 @@ pub(super) fn records(text: &str, known: &BTreeSet<String>) -> Vec<Record> {
     let lines = lines(text);
     let mut rest = lines.as_slice();
     while let Some((first, others)) = rest.split_first() {
-        let used = match () {
-            () if first.text(text).trim().is_empty() => 1,
-            () => {
-                let table = table::records(text, rest, known, &mut found);
-                let used = if table > 0 {
-                    table
-                } else {
-                    pairs(text, rest, &mut found)
-                };
-                let used = if used > 0 {
-                    used
-                } else {
-                    bare(text, rest, known, &mut found)
-                };
-                used.max(1)
+        let mut used = 0;
+        if !first.text(text).trim().is_empty() {
+            used = table::records(text, rest, known, &mut found);
+            if used == 0 {
+                used = pairs(text, rest, &mut found);
             }
-        };
-        rest = others.get(used - 1..).unwrap_or_default();
+            if used == 0 {
+                used = bare(text, rest, known, &mut found);
+            }
+        }
+        rest = others.get(used.max(1) - 1..).unwrap_or_default();
     }
     found.retain(|record| !record.is_empty());
     found
@@ -234,10 +227,8 @@ fn beside(text: &str, line: &Line, known: &BTreeSet<String>) -> Option<Labelled>
         return None;
     }
     // The longest known key that the line starts with.
-    let ends = written.match_indices(' ').map(|(at, _)| at);
-    let end = ends
-        .filter(|&at| known.contains(&key(written.get(..at).unwrap_or_default())))
-        .last()?;
+    let mut ends = written.match_indices(' ').map(|(at, _)| at);
+    let end = ends.rfind(|&at| known.contains(&key(written.get(..at).unwrap_or_default())))?;
     let value = trimmed(text, line.0.start + end..line.0.end);
     if value.is_empty() {
         return None;
@@ -307,7 +298,7 @@ mod tests {
         );
         check(
             "customer.name: Acme\ndrivers[0].name: Ann Lee",
-            &["customer.name=Acme; drivers.name=Ann Lee"],
+            &["customer.name=Acme", "drivers.name=Ann Lee"],
         );
         check(
             "He said: the truck that came in the night and never left was: gone",

@@ -216,14 +216,8 @@ impl Rule {
         if let Some(pattern) = &self.value {
             return self.matches(pattern, value, place.start).next();
         }
-        if let Some(name) = self
-            .patterns
-            .iter()
-            .find_map(|pattern| self.matches(pattern, value, place.start).next())
-        {
-            return Some(name);
-        }
-        None
+        let mut found = self.patterns.iter();
+        found.find_map(|pattern| self.matches(pattern, value, place.start).next())
     }
 
     fn matches<'a>(

@@ -325,7 +325,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn known(&self, label: &String) -> Result<(), Failure> {
+    fn known(&self, label: &str) -> Result<(), Failure> {
         if self.labels.contains(label) {
             return Ok(());
         }

@@ -188,3 +188,97 @@ async fn the_newest_version_states_a_field_in_any_order() {
         );
     }
 }
+
+/// What settle and link do to one document, in their order.
+#[derive(Clone, Copy)]
+enum Step {
+    /// One row of an edition.
+    Write(usize, usize),
+    /// Sweep what the run does not name, show, sweep older editions.
+    Show(usize),
+}
+
+/// Steps of two documents with two editions each, interleaved at random; a step may be done again at once, and writes of
+/// the old edition may come again late, as replays do.
+#[tokio::test]
+async fn any_interleaving_and_any_replay_gives_the_same_graph() {
+    let status = |value: &'static str| [("Load", LOAD, value)];
+    let (planned, open, delivered) = (
+        status("status=planned"),
+        status("status=open"),
+        status("status=delivered"),
+    );
+    let editions = [
+        [
+            edition("a.md", 1, &[&planned, &[], &open]),
+            edition("a.md", 3, &[&[], &open]),
+        ],
+        [
+            edition("b.md", 2, &[&open, &planned]),
+            edition(
+                "b.md",
+                4,
+                &[&[("Driver", "Ann Lee", "name=Ann Lee")], &delivered],
+            ),
+        ],
+    ];
+    let mut expected = None;
+    for seed in 0..40_u64 {
+        let mut random = seed;
+        let mut pick = |below: usize| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % below
+        };
+        let place = place();
+        let graph = SqlGraph::open(&place.file).unwrap();
+        let mut left: Vec<Vec<Step>> = Vec::new();
+        for document in &editions {
+            let mut steps = Vec::new();
+            for (number, edition) in document.iter().enumerate() {
+                steps.extend((0..edition.rows.len()).map(|row| Step::Write(number, row)));
+                steps.push(Step::Show(number));
+            }
+            steps.reverse();
+            left.push(steps);
+        }
+        while left.iter().any(|steps| !steps.is_empty()) {
+            let document = pick(2);
+            let Some(step) = left[document].pop() else {
+                continue;
+            };
+            let late = Step::Write(0, 0);
+            // The first run is the straight one.
+            let again = if seed == 0 { 1 } else { 1 + pick(2) };
+            for _ in 0..again {
+                do_step(&graph, &editions[document], step).await;
+            }
+            if matches!(step, Step::Show(1)) && again == 2 {
+                do_step(&graph, &editions[document], late).await;
+                let newest = &editions[document][1].lineage;
+                graph
+                    .retain_editions(newest.document_guid, &[newest.edition])
+                    .await
+                    .unwrap();
+            }
+        }
+        let found = (graph.dump().await.unwrap(), graph.counts().await.unwrap());
+        assert_eq!(found.1.dangling, 0);
+        assert_eq!(
+            &found,
+            expected.get_or_insert_with(|| found.clone()),
+            "with seed {seed}"
+        );
+    }
+}
+
+async fn do_step(graph: &SqlGraph, editions: &[Edition; 2], step: Step) {
+    match step {
+        Step::Write(edition, row) => graph
+            .write(vec![editions[edition].rows[row].clone()])
+            .await
+            .unwrap(),
+        Step::Show(edition) => editions[edition].show(graph).await,
+    }
+}
