@@ -37,7 +37,7 @@ pub(super) fn prepare(db: &Db) -> Result<(), Failure> {
                 db.file().display()
             ))),
             _ => Err(Failure::fatal(format!(
-                "graph {} has an unknown layout: move it away and replay link to rebuild it",
+                "graph {} has an unknown layout: move it away and ingest again to rebuild it",
                 db.file().display()
             ))),
         }
