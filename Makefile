@@ -31,14 +31,14 @@ demo: build model
 
 test: build model
 	@scripts/setup.sh python
-	cargo test $(ALL)
+	cargo test $(ALL) --no-fail-fast
 
 check: setup
 	cargo fmt --all --check
 	cargo clippy $(ALL) --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc $(ALL) --no-deps
 	@scripts/setup.sh deny
-	PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --offline --all-features check licenses bans sources
+	PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --all-features check licenses bans sources
 
 bench: build model
 	@$(BIN) bench parse samples

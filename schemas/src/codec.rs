@@ -215,3 +215,6 @@ impl ResolvedSchemas {
         self.reader_for(mark, "registry schema")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,12 @@ pub trait Message: Serialize + DeserializeOwned + Clone + Send + Sync + 'static 
     }
 }
 
-/// The name of a topic and the type of its records.
+/// The name of a topic and the type of its records. Wiring a stage to a topic of another type does not compile:
+///
+/// ```compile_fail
+/// use penstock_schemas::{Part, Topic, topics};
+/// let parts: Topic<Part> = topics::DOCUMENTS;
+/// ```
 pub struct Topic<T> {
     name: &'static str,
     record: PhantomData<fn() -> T>,

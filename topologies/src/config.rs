@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use penstock_stages::settle::Partial;
+use penstock_stages::shard::ShardConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -150,6 +151,11 @@ impl Config {
         if !(1..=1024).contains(&self.kafka.partitions) {
             return wrong("kafka.partitions", &self.kafka.partitions, "1 to 1024");
         }
+        // What the model takes is known only when it is loaded; no BERT takes more than this.
+        const LONGEST: usize = 512;
+        self.shard_config()
+            .check(LONGEST)
+            .map_err(|failure| failure.to_string())?;
         for (key, value) in [
             ("parse.max_source_mib", self.parse.max_source_mib),
             ("parse.max_pages", u64::from(self.parse.max_pages)),
@@ -186,6 +192,13 @@ impl Config {
             .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
             .unwrap_or_else(|| PathBuf::from(".cache"));
         cache.join("penstock/models/all-MiniLM-L6-v2")
+    }
+
+    pub fn shard_config(&self) -> ShardConfig {
+        ShardConfig {
+            max_tokens: self.shard.max_tokens,
+            overlap_tokens: self.shard.overlap_tokens,
+        }
     }
 
     pub fn partial(&self) -> Partial {
@@ -398,7 +411,7 @@ mod tests {
         );
         check(
             load("", &[], &["shard.max_tokens=4"]),
-            &["shard.max_tokens is 4", "at least 16"],
+            &["shard.max_tokens is 4", "16 to 512"],
         );
         check(
             load("", &[], &["shard.overlap_tokens=200"]),

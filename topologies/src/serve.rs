@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
 use penstock_adapters::kafka::read_topic;
 use penstock_runtime::Failure;
 use penstock_schemas::{LedgerEntry, topics};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::audit::{Audit, audit};
@@ -154,68 +157,84 @@ pub async fn read_ledger(log: &Log) -> Result<Vec<LedgerEntry>, Failure> {
 
 /// Asks the owner.
 pub struct Client {
-    http: reqwest::Client,
-    base: String,
+    address: String,
     token: String,
 }
 
 impl Client {
-    pub fn new(owner: &Owner) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .map_err(|error| Failure::fatal(format!("cannot ask other processes: {error}")))?;
-        Ok(Self {
-            http,
-            base: format!("http://{}", owner.address),
+    pub fn new(owner: &Owner) -> Self {
+        Self {
+            address: owner.address.clone(),
             token: owner.token.clone(),
-        })
+        }
     }
 
     pub async fn query(&self, question: &Question) -> Result<Answer, Failure> {
-        let url = format!("{}/query", self.base);
-        self.call(self.http.post(url).json(question)).await
+        let body = serde_json::to_vec(question)
+            .map_err(|error| Failure::fatal(format!("the question cannot be sent: {error}")))?;
+        self.call(Method::POST, "/query", body).await
     }
 
     pub async fn work(&self) -> Result<Work, Failure> {
-        self.call(self.http.get(format!("{}/work", self.base)))
-            .await
+        self.call(Method::GET, "/work", Vec::new()).await
     }
 
     pub async fn stores(&self) -> Result<Vec<StoreStatus>, Failure> {
-        self.call(self.http.get(format!("{}/stores", self.base)))
-            .await
+        self.call(Method::GET, "/stores", Vec::new()).await
     }
 
     pub async fn audit(&self) -> Result<Audit, Failure> {
-        self.call(self.http.get(format!("{}/audit", self.base)))
-            .await
+        self.call(Method::GET, "/audit", Vec::new()).await
     }
 
     async fn call<T: DeserializeOwned>(
         &self,
-        request: reqwest::RequestBuilder,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
     ) -> Result<T, Failure> {
-        let wrong = |error: reqwest::Error| {
+        let (status, bytes) = self.exchange(method, path, body).await.map_err(|error| {
             Failure::transient(format!(
-                "the process that owns the data folder does not answer: {}",
-                error.without_url()
+                "the process that owns the data folder does not answer: {error}"
             ))
-        };
-        let response = request
-            .bearer_auth(&self.token)
-            .send()
-            .await
-            .map_err(wrong)?;
-        if !response.status().is_success() {
-            let status = response.status();
-            let reason = response.text().await.map_err(wrong)?;
+        })?;
+        if !status.is_success() {
+            let reason = String::from_utf8_lossy(&bytes);
             return Err(Failure::fatal(if reason.is_empty() {
                 format!("the process that owns the data folder answers {status}")
             } else {
-                reason
+                reason.into_owned()
             }));
         }
-        response.json().await.map_err(wrong)
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::fatal(format!(
+                "the process that owns the data folder answers something else: {error}: is it another version?"
+            ))
+        })
+    }
+
+    /// One request on a connection of its own.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let driving = tokio::spawn(connection);
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.address)
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        driving.abort();
+        Ok((status, bytes))
     }
 }

@@ -90,12 +90,12 @@ pub struct Beside {
 }
 
 impl Beside {
-    pub fn of(owner: Owner) -> Result<Self, Failure> {
-        Ok(Self {
-            client: Client::new(&owner)?,
+    pub fn of(owner: Owner) -> Self {
+        Self {
+            client: Client::new(&owner),
             log: Arc::new(Log::of_owner(&owner)),
             owner,
-        })
+        }
     }
 
     /// What `ingest` needs to hand documents to the owner's stages.
@@ -120,7 +120,7 @@ impl Session {
     pub fn open(config: &Config) -> Result<Self, Failure> {
         match Folder::take(&config.data)? {
             Ownership::Ours(folder) => Ok(Self::Owner(folder)),
-            Ownership::Others(owner) => Ok(Self::Beside(Box::new(Beside::of(owner)?))),
+            Ownership::Others(owner) => Ok(Self::Beside(Box::new(Beside::of(owner)))),
         }
     }
 }

@@ -67,8 +67,9 @@ pub async fn stage_status(log: &Log) -> Result<Vec<StageStatus>, Failure> {
             .filter(|it| it.stage == stage.name)
             .collect();
         let sum = |of: fn(&StageGauges) -> i64| here.iter().map(|it| of(it)).sum();
-        let rate: f64 = here.iter().map(|it| it.records_per_second).sum();
-        let paused: f64 = here.iter().map(|it| it.paused_share).sum();
+        // The sum of nothing is minus zero.
+        let rate = here.iter().map(|it| it.records_per_second).sum::<f64>() + 0.0;
+        let paused = here.iter().map(|it| it.paused_share).sum::<f64>() + 0.0;
         all.push(StageStatus {
             stage: stage.name.to_owned(),
             lag_records: lag,

@@ -170,10 +170,7 @@ impl Craft {
         let tokens = Tokens::load(&dir)?;
         let rules = Rules::built_in()?;
         let info = embedder.info().clone();
-        let shard = ShardConfig {
-            max_tokens: config.shard.max_tokens,
-            overlap_tokens: config.shard.overlap_tokens,
-        };
+        let shard = config.shard_config();
         shard.check(info.max_tokens)?;
         let recipe = serde_json::json!([
             penstock_stages::parse::REVISION,

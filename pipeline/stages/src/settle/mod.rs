@@ -9,6 +9,8 @@ mod document;
 mod edition;
 mod manifest;
 mod port;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
