@@ -215,7 +215,7 @@ mod tests {
         std::fs::write(root.join(".ignore"), "*.log\n").unwrap();
         std::os::unix::fs::symlink(outside.path(), root.join("link")).unwrap();
         std::os::unix::fs::symlink(outside.path().join("secret.txt"), root.join("s.txt")).unwrap();
-        let walked = walk(&[root.clone()], Some("src")).unwrap();
+        let walked = walk(std::slice::from_ref(&root), Some("src")).unwrap();
         let keys: Vec<&str> = walked.files.iter().map(|it| it.key.as_str()).collect();
         assert_eq!(keys, ["a/b/one.txt", "two.md"]);
         assert_eq!(walked.files[0].path, "docs/a/b/one.txt");

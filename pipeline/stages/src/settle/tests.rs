@@ -235,7 +235,8 @@ proptest! {
         prop_assert_eq!(open.step, Step::Settled);
         prop_assert_eq!(open.parts.len(), 2);
         prop_assert!(open.parts.iter().all(|it| it.outcome == PartOutcome::Listed));
-        prop_assert_eq!(open.parts[1].chunks.as_ref(), Uuid::from_u128(10).as_bytes());
+        let ten = Uuid::from_u128(10);
+        prop_assert_eq!(open.parts[1].chunks.as_ref(), ten.as_bytes());
         prop_assert_eq!(open.indexed.len(), 3 * 16);
     }
 }
