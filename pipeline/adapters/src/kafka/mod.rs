@@ -10,7 +10,8 @@ mod read;
 mod sink;
 mod source;
 mod tail;
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
+#[cfg(feature = "embedded")]
 mod tests;
 
 pub use admin::{Admin, Lag, lags};
