@@ -30,7 +30,8 @@ def example(schema, kind, named, field=""):
     if name == "array":
         return [example(schema["items"], kind, named, field)] * 2 if full else []
     if name == "map":
-        return {"impact_tier": "high", TEXTS[kind]: TEXTS[kind]} if full else {}
+        # In order of keys, as we write maps.
+        return dict(sorted({"impact_tier": "high", TEXTS[kind]: TEXTS[kind]}.items())) if full else {}
     if name == "string":
         return UUID if field in IDS else TEXTS.get(kind, "")
     plain = {"int": 7, "long": 1741910400000, "double": 0.5, "float": 0.25, "boolean": True, "bytes": bytes(range(16))}

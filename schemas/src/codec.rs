@@ -126,8 +126,11 @@ impl Codec {
         let record = match reader {
             Reader::Same(reader) => reader.read_deser(&mut rest)?,
             Reader::Older(reader) => {
+                // Resolved to our schema and written by it: only so are ids read as the text they are.
                 let value = reader.read_value(&mut rest)?;
-                apache_avro::from_value(&value)?
+                let mut newest = Vec::new();
+                schemas.writer.write_value_ref(&mut newest, &value)?;
+                schemas.same.read_deser(&mut newest.as_slice())?
             }
         };
         if !rest.is_empty() {
