@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::heartbeat;
 use crate::ingest::Intake;
 use crate::pipeline::{Parts, Pipeline};
-use crate::serve::{self, Client, Server};
+use crate::serve::{Client, Server};
 use crate::system::{Craft, Engines, Folder, Log, Owner, Ownership, disk_full};
 
 /// How long stages may take to finish what they have begun.
@@ -167,5 +167,3 @@ pub fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
     });
     Ok(())
 }
-
-pub use serve::Work;
