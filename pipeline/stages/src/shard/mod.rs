@@ -187,4 +187,6 @@ fn pages(pages: &[PageStart], start: i64, end: i64) -> (Option<i32>, Option<i32>
 }
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 pub(crate) mod tests;

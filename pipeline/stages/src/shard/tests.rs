@@ -1,15 +1,16 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use penstock_schemas::{About, Lineage};
 
 use super::*;
+use crate::parse::made::MemoryBlobs;
 
 /// The tokenizer of the model that `scripts/fetch-model.sh` has put in place.
 pub(crate) static TOKENS: LazyLock<Arc<Tokens>> = LazyLock::new(|| {
-    let dir = std::env::var_os("PENSTOCK_MODEL").map_or_else(
+    let dir = std::env::var_os("PENSTOCK_EMBED_MODEL").map_or_else(
         || {
             let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
                 || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache"),
@@ -22,27 +23,6 @@ pub(crate) static TOKENS: LazyLock<Arc<Tokens>> = LazyLock::new(|| {
     Arc::new(Tokens::load(&dir).unwrap())
 });
 
-#[derive(Default)]
-struct Memory(Mutex<HashMap<String, Bytes>>);
-
-#[async_trait]
-impl Blobs for Memory {
-    async fn write(&self, key: &str, bytes: Bytes) -> Result<(), Failure> {
-        self.0.lock().unwrap().insert(key.to_owned(), bytes);
-        Ok(())
-    }
-    async fn read(&self, key: &str) -> Result<Option<Bytes>, Failure> {
-        Ok(self.0.lock().unwrap().get(key).cloned())
-    }
-    async fn list(&self, _prefix: &str) -> Result<Vec<(String, i64)>, Failure> {
-        Ok(Vec::new())
-    }
-    async fn delete(&self, key: &str) -> Result<(), Failure> {
-        self.0.lock().unwrap().remove(key);
-        Ok(())
-    }
-}
-
 fn lineage() -> Lineage {
     Lineage {
         group: "g".to_owned(),
@@ -54,7 +34,7 @@ fn lineage() -> Lineage {
 }
 
 async fn shard_bytes(text: &[u8], parts: i32, pages: Vec<PageStart>) -> Verdict<Chunk> {
-    let store = Arc::new(Memory::default());
+    let store = Arc::new(MemoryBlobs::default());
     let text = blobs::store(
         store.as_ref(),
         "g",
@@ -90,12 +70,12 @@ async fn shard_bytes(text: &[u8], parts: i32, pages: Vec<PageStart>) -> Verdict<
     shard.process(&input).await
 }
 
-/// Every promise that holds for any text; returns the chunks.
-async fn check(text: &str) -> Vec<Chunk> {
-    let emit = shard_bytes(text.as_bytes(), 1, Vec::new()).await.unwrap();
+/// Positions cut exactly the chunks' text out of `text`, no chunk is over the limits, and nothing but white space and
+/// marks is lost between them.
+pub(super) fn cuts_of(text: &str, chunks: &[Chunk]) {
     let characters: Vec<char> = text.chars().collect();
     let mut covered = vec![false; characters.len()];
-    for (number, chunk) in emit.outputs.iter().enumerate() {
+    for (number, chunk) in chunks.iter().enumerate() {
         let (start, end) = (chunk.start_char as usize, chunk.end_char as usize);
         let body: String = characters[start..end].iter().collect();
         assert_eq!(body, chunk.text);
@@ -118,6 +98,12 @@ async fn check(text: &str) -> Vec<Chunk> {
         "lost {:?}",
         lost.trim()
     );
+}
+
+/// Every promise that holds for any text; returns the chunks.
+async fn check(text: &str) -> Vec<Chunk> {
+    let emit = shard_bytes(text.as_bytes(), 1, Vec::new()).await.unwrap();
+    cuts_of(text, &emit.outputs);
     let Note::Outputs { ids, run, .. } = emit.note else {
         panic!("not outputs");
     };
