@@ -9,25 +9,22 @@ use penstock_schemas::{LedgerEntry, now_ms};
 use super::manifest::manifest_key;
 use crate::blobs::Blobs;
 
-/// Removes blobs of the documents in `entries` that no ledger entry names and that are older than `grace`; returns
-/// their keys. The ledger names the source of each visible and open edition and the manifest of the visible one.
-/// Everything else (parsed text, superseded sources) is named only by records in flight, so `grace` must be longer than
-/// those are kept.
+/// Removes blobs of the document that its entry does not name and that are older than `grace`; returns their keys. The
+/// ledger names the source of each visible and open edition and the manifest of the visible one. Everything else
+/// (parsed text, superseded sources) is named only by records in flight, so `grace` must be longer than those are kept.
 pub async fn collect_blobs(
     blobs: &dyn Blobs,
-    entries: &[LedgerEntry],
+    entry: &LedgerEntry,
     grace: Duration,
 ) -> Result<Vec<String>, Failure> {
     let limit = now_ms() - grace.as_millis() as i64;
     let mut removed = Vec::new();
-    for entry in entries {
-        let named = named_by(entry);
-        let prefix = format!("{}/{}/", entry.group, entry.document_guid);
-        for (key, written) in blobs.list(&prefix).await? {
-            if written < limit && !named.contains(&key) {
-                blobs.delete(&key).await?;
-                removed.push(key);
-            }
+    let named = named_by(entry);
+    let prefix = format!("{}/{}/", entry.group, entry.document_guid);
+    for (key, written) in blobs.list(&prefix).await? {
+        if written < limit && !named.contains(&key) {
+            blobs.delete(&key).await?;
+            removed.push(key);
         }
     }
     Ok(removed)

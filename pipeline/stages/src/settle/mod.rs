@@ -12,7 +12,7 @@ mod port;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,9 +122,14 @@ pub struct Settle {
 struct State {
     partitions: HashMap<i32, HashMap<Uuid, Slot>>,
     /// Documents with a step to do.
-    pending: HashSet<(i32, Uuid)>,
+    pending: BTreeSet<(i32, Uuid)>,
+    /// The one whose step failed last: the others come first next time.
+    failed: Option<(i32, Uuid)>,
     /// When documents were last looked through for abandoned editions, milliseconds since the epoch.
     looked_at: i64,
+    /// Documents whose blobs are still to be looked through, and when that last began.
+    uncollected: Vec<(i32, Uuid)>,
+    collected_at: i64,
 }
 
 /// A document nothing is going on with costs only its encoded entry.
@@ -171,10 +176,16 @@ impl Settle {
         Ok(Slot::Active(Box::new(document)))
     }
 
-    /// One step for every document that has one to do.
-    async fn advance(&self, state: &mut State) -> Result<Vec<Emit<Settled>>, Failure> {
-        let mut emits = Vec::new();
-        let pending: Vec<(i32, Uuid)> = state.pending.iter().copied().collect();
+    /// One step for every document that has one to do, up to the first that fails. What was done until then is told in
+    /// any case: it is done.
+    async fn advance(
+        &self,
+        state: &mut State,
+        emits: &mut Vec<Emit<Settled>>,
+    ) -> Result<(), Failure> {
+        let mut pending: Vec<(i32, Uuid)> = state.pending.iter().copied().collect();
+        let after = pending.partition_point(|it| Some(*it) <= state.failed);
+        pending.rotate_left(after);
         for (partition, id) in pending {
             let Some(Slot::Active(document)) = state
                 .partitions
@@ -184,7 +195,13 @@ impl Settle {
                 state.pending.remove(&(partition, id));
                 continue;
             };
-            let completed = document.step(&self.stores).await?;
+            let completed = match document.step(&self.stores).await {
+                Ok(completed) => completed,
+                Err(failure) => {
+                    state.failed = Some((partition, id));
+                    return Err(failure);
+                }
+            };
             let mut outputs = vec![Settled::Entry(Box::new(document.entry()))];
             outputs.extend(completed.map(|it| Settled::Completed(Box::new(it))));
             emits.push(Emit {
@@ -196,7 +213,8 @@ impl Settle {
                 self.put_to_rest(state, partition, id)?;
             }
         }
-        Ok(emits)
+        state.failed = None;
+        Ok(())
     }
 
     fn put_to_rest(&self, state: &mut State, partition: i32, id: Uuid) -> Result<(), Failure> {
@@ -206,6 +224,39 @@ impl Settle {
         if let Some(Slot::Active(document)) = slots.remove(&id) {
             slots.insert(id, self.slot_of(*document)?);
         }
+        Ok(())
+    }
+
+    /// Removes blobs nobody needs: one document at a time while nothing is more urgent, all of them once a day.
+    async fn collect(&self, state: &mut State) -> Result<(), Failure> {
+        const EVERY_MS: i64 = 24 * 60 * 60 * 1000;
+        if !state.pending.is_empty() {
+            return Ok(());
+        }
+        if state.uncollected.is_empty() && now_ms() - state.collected_at >= EVERY_MS {
+            state.collected_at = now_ms();
+            state.uncollected = state
+                .partitions
+                .iter()
+                .flat_map(|(number, slots)| slots.keys().map(|id| (*number, *id)))
+                .collect();
+        }
+        let Some((partition, id)) = state.uncollected.last().copied() else {
+            return Ok(());
+        };
+        let slot = state
+            .partitions
+            .get(&partition)
+            .and_then(|slots| slots.get(&id));
+        if let Some(slot) = slot {
+            let entry = match slot {
+                Slot::AtRest(bytes) => self.codec.decode::<LedgerEntry>(bytes).map_err(own_bug)?,
+                Slot::Active(document) => document.entry(),
+            };
+            let blobs = self.stores.blobs.as_ref();
+            collect_blobs(blobs, &entry, self.config.blob_grace).await?;
+        }
+        state.uncollected.pop();
         Ok(())
     }
 
@@ -311,8 +362,18 @@ impl BatchStage for Settle {
     async fn tick(&self) -> Result<Vec<Emit<Settled>>, Failure> {
         let mut state = self.state.lock().await;
         let mut emits = self.find_abandoned(&mut state);
-        emits.extend(self.advance(&mut state).await?);
-        Ok(emits)
+        match self.advance(&mut state, &mut emits).await {
+            // The loop would drop what comes with an error, and the ledger would never hear of it. The step is taken
+            // again at the next tick.
+            Err(Failure::Transient { .. }) if !emits.is_empty() => Ok(emits),
+            Err(failure) => Err(failure),
+            Ok(()) => {
+                if emits.is_empty() {
+                    self.collect(&mut state).await?;
+                }
+                Ok(emits)
+            }
+        }
     }
 }
 
