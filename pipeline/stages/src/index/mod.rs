@@ -48,7 +48,7 @@ impl Index {
     /// Whose fault it is that this embedding cannot become a point.
     fn check(&self, embedding: &Embedding) -> Result<(), Failure> {
         let (name, dimension) = (&self.model.name, self.model.dimension);
-        if embedding.model != *name {
+        if weights(&embedding.model) != weights(name) {
             return Err(Failure::fatal(format!(
                 "embedding of chunk {} is of model {}, this collection is filled with {name}: run embed with {name}, \
                  or ingest everything with {} into an empty data folder",
@@ -93,6 +93,23 @@ impl Index {
     }
 }
 
+/// The digest of a model's weights, by its name: the same weights in a folder of another name are the same model.
+fn weights(name: &str) -> &str {
+    name.rsplit_once('@').map_or(name, |(_, digest)| digest)
+}
+
+/// Refuses to search or fill, with vectors of `model`, a store that another model has filled: the two do not compare.
+pub async fn check_model(store: &dyn VectorStore, model: &ModelInfo) -> Result<(), Failure> {
+    match store.model().await? {
+        Some(found) if weights(&found) != weights(&model.name) => Err(Failure::fatal(format!(
+            "the vector store is filled with vectors of model {found}, this is model {}: use {found}, or ingest \
+             everything into an empty store (another --data)",
+            model.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
 #[async_trait]
 impl BatchStage for Index {
     type In = Embedding;
@@ -119,6 +136,10 @@ impl BatchStage for Index {
             self.store.insert(points).await?;
         }
         Ok(verdicts)
+    }
+
+    async fn assigned(&self, _partitions: &[i32]) -> Result<(), Failure> {
+        check_model(self.store.as_ref(), &self.model).await
     }
 }
 

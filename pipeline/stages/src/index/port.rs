@@ -81,6 +81,8 @@ pub trait VectorStore: Send + Sync {
     async fn scroll(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<PointRef>, Failure>;
     /// Payload and dense vector of the visible points of a document, as JSON, ordered by part and chunk_index. For comparisons.
     async fn dump(&self, document: Uuid) -> Result<Vec<serde_json::Value>, Failure>;
+    /// The model of the points that are there; none while there are none.
+    async fn model(&self) -> Result<Option<String>, Failure>;
     /// Points, all editions and documents.
     async fn count(&self) -> Result<u64, Failure>;
     /// One line on how it is, or what is wrong.

@@ -10,6 +10,7 @@ use super::*;
 struct Remembers {
     inserts: Mutex<Vec<Vec<Point>>>,
     failure: Option<Failure>,
+    model: Option<String>,
 }
 
 #[async_trait]
@@ -38,6 +39,9 @@ impl VectorStore for Remembers {
     }
     async fn dump(&self, _: Uuid) -> Result<Vec<serde_json::Value>, Failure> {
         unreachable!("index only inserts")
+    }
+    async fn model(&self) -> Result<Option<String>, Failure> {
+        Ok(self.model.clone())
     }
     async fn count(&self) -> Result<u64, Failure> {
         unreachable!("index only inserts")
@@ -169,4 +173,23 @@ async fn what_the_store_says_is_the_verdict_on_the_batch() {
     });
     let failure = index(store).process(&[input(0, |_| {})]).await.unwrap_err();
     assert_eq!(failure, Failure::transient("disk full"));
+}
+
+#[tokio::test]
+async fn a_store_that_another_model_filled_is_refused_before_the_first_record() {
+    let filled_by = |model: Option<&str>| {
+        Arc::new(Remembers {
+            model: model.map(str::to_owned),
+            ..Remembers::default()
+        })
+    };
+    for fine in [None, Some("tiny@000000000000"), Some("moved@000000000000")] {
+        index(filled_by(fine)).assigned(&[0]).await.unwrap();
+    }
+    let refused = index(filled_by(Some("huge@1"))).assigned(&[0]).await;
+    let failure = refused.unwrap_err();
+    assert_eq!(failure.class(), "fatal");
+    for part in ["huge@1", "tiny@000000000000", "--data"] {
+        assert!(failure.reason().contains(part), "{failure}: {part}");
+    }
 }

@@ -212,6 +212,25 @@ impl VectorStore for QdrantEdge {
         Ok(points.into_iter().map(|(_, point)| point).collect())
     }
 
+    async fn model(&self) -> Result<Option<String>, Failure> {
+        let found = self
+            .read(|shard| {
+                shard.scroll(ScrollRequest {
+                    offset: None,
+                    limit: Some(1),
+                    filter: None,
+                    with_payload: Some(only(["model"])),
+                    with_vector: WithVector::Bool(false),
+                    order_by: None,
+                })
+            })
+            .await?;
+        Ok(found.0.into_iter().find_map(|record| {
+            let model = record.payload?.0.remove("model")?;
+            model.as_str().map(str::to_owned)
+        }))
+    }
+
     async fn count(&self) -> Result<u64, Failure> {
         let count = self
             .read(|shard| {
