@@ -36,6 +36,7 @@ test: build model
 check: setup
 	cargo fmt --all --check
 	cargo clippy $(ALL) --all-targets -- --deny warnings
+	cargo clippy --package penstock --no-default-features --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc $(ALL) --no-deps
 	@scripts/setup.sh deny
 	PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --all-features check licenses bans sources

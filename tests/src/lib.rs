@@ -6,9 +6,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use penstock::audit::Audit;
+use penstock::engines::open_stores;
 use penstock::ingest::Report;
 use penstock::query::Answer;
-use penstock::system::Engines;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -126,25 +126,25 @@ impl Bench {
 
     /// Both stores' visible content without ids, versions and times, sorted: equal for equal documents.
     pub async fn stores(&self) -> Vec<String> {
-        let engines = match Engines::open(&self.data()) {
-            Ok(engines) => engines,
+        let stores = match open_stores(&self.data()) {
+            Ok(stores) => stores,
             Err(failure) => fail(&failure.to_string()),
         };
         let mut lines = Vec::new();
         let mut documents = std::collections::BTreeSet::new();
         let mut after = None;
-        while let Ok(page) = engines.stores.vectors.scroll(after, 500).await {
+        while let Ok(page) = stores.vectors.scroll(after, 500).await {
             let Some(last) = page.last() else { break };
             after = Some(last.chunk_guid);
             documents.extend(page.iter().map(|it| it.document_guid));
         }
         for document in documents {
-            match engines.stores.vectors.dump(document).await {
+            match stores.vectors.dump(document).await {
                 Ok(points) => lines.extend(points.into_iter().map(|it| canonical(it).to_string())),
                 Err(failure) => fail(&failure.to_string()),
             }
         }
-        match engines.stores.graph.dump().await {
+        match stores.graph.dump().await {
             Ok(graph) => {
                 let parsed = graph.iter().map(|line| serde_json::from_str::<Value>(line));
                 lines.extend(parsed.map(|it| canonical(it.unwrap_or_default()).to_string()));

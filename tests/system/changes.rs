@@ -2,6 +2,10 @@
 
 use std::collections::HashSet;
 
+use penstock::config::Config;
+use penstock::system::Log;
+use penstock_adapters::kafka::lags;
+use penstock_schemas::topics;
 use penstock_tests::{Bench, assert_same};
 
 const FIRST: &str = "# Harbour rules\n\nVessels report to the pilot station at dawn.\n\n## Berths\n\nBerth four is closed for repairs until autumn.\n";
@@ -110,6 +114,69 @@ async fn another_chunk_size_makes_new_editions_and_sweeps_the_old() {
     assert_same(&fresh.stores().await, &bench.stores().await);
     let (_, again) = bench.ingest(&docs, &set);
     assert_eq!((again.documents.unchanged, again.chunks), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_of_intermediate_work_start_again_empty_once_all_is_settled() {
+    let bench = Bench::new();
+    let docs = bench.path().join("docs");
+    std::fs::create_dir(&docs).unwrap();
+    for round in ["first", "second"] {
+        std::fs::write(docs.join("long.md"), long_text(round)).unwrap();
+        let (code, report) = bench.ingest(&docs, &[]);
+        assert_eq!((code, report.documents.complete), (0, 1), "{report:?}");
+        let log = Log::open(&Config::default(), &bench.data()).await.unwrap();
+        for topic in topics::all() {
+            let stand = lags(&log.kafka, "test", &topic.name).await.unwrap();
+            let written: i64 = stand.iter().map(|it| it.end).sum();
+            let left: i64 = stand.iter().map(|it| it.end - it.first).sum();
+            if topic.intermediate {
+                assert!(written > 0 && left == 0, "{}: {stand:?}", topic.name);
+            } else {
+                assert_eq!(left, written, "{}: {stand:?}", topic.name);
+            }
+        }
+        log.close().await;
+    }
+    bench.sound();
+}
+
+#[test]
+fn rules_of_ones_own_shape_the_graph() {
+    let bench = Bench::new();
+    let docs = bench.path().join("docs");
+    std::fs::create_dir(&docs).unwrap();
+    std::fs::write(docs.join("a.md"), "The tug Morning Star left berth four.\n").unwrap();
+    let (_, plain) = bench.ingest(&docs, &[]);
+    let rules = bench.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    let rule = "label: Vessel\nform: text\npatterns:\n  - 'tug (?P<name>[A-Z]\\w+ [A-Z]\\w+)'\n";
+    std::fs::write(rules.join("vessel.yaml"), rule).unwrap();
+    let set = format!("link.rules={}", rules.display());
+    let (code, own) = bench.ingest(&docs, &["--set", &set]);
+    assert_eq!(
+        (code, own.documents.complete),
+        (0, 1),
+        "other rules make another edition"
+    );
+    assert_eq!((plain.entities, own.entities), (0, 1));
+    let answer = bench.query("tug at berth four", &["--set", &set]);
+    let known = &answer.hits[0].neighbours;
+    assert!(
+        known
+            .iter()
+            .any(|it| it.label == "Vessel" && it.name == "Morning Star"),
+        "{known:?}"
+    );
+    std::fs::write(
+        rules.join("vessel.yaml"),
+        "label: Vessel\npatterns:\n  - '('\n",
+    )
+    .unwrap();
+    let folder = docs.display().to_string();
+    bench
+        .run(&["ingest", &folder, "--set", &set])
+        .could_not_run(&["vessel.yaml"]);
 }
 
 /// While a document is replaced again and again, a reader beside sees one edition, whole, and never nothing.

@@ -1,8 +1,10 @@
 //! What cannot run says so in one line, with what to do, and harms nothing.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
+use penstock::config::Config;
 use penstock_tests::{Bench, root};
 
 fn docs(bench: &Bench) -> String {
@@ -59,6 +61,44 @@ fn missing_model() {
         .could_not_run(&["/no/model", "make model"]);
 }
 
+/// Vectors of two models do not compare: a folder stays with the model that filled it.
+#[test]
+fn another_model() {
+    let bench = Bench::new();
+    let docs = docs(&bench);
+    let (code, _) = bench.ingest(Path::new(&docs), &[]);
+    assert_eq!(code, 0);
+    let other = bench.path().join("other-model");
+    copy_folder(&Config::default().model_dir(), &other);
+    let weights = other.join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last] ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    let set = format!("embed.model={}", other.display());
+    for command in [["ingest", &docs], ["query", "crane"]] {
+        let mut args = command.to_vec();
+        args.extend(["--set", &set]);
+        bench
+            .run(&args)
+            .could_not_run(&["other-model", "all-MiniLM-L6-v2", "--data"]);
+    }
+    bench.sound();
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            std::fs::copy(&path, target).unwrap();
+        }
+    }
+}
+
 #[test]
 fn occupied_data_folder() {
     let bench = Bench::new();
@@ -70,7 +110,7 @@ fn occupied_data_folder() {
         .run(&["ingest", &docs])
         .could_not_run(&["another process owns it", "--data"]);
     drop(lock);
-    let (code, report) = bench.ingest(std::path::Path::new(&docs), &[]);
+    let (code, report) = bench.ingest(Path::new(&docs), &[]);
     assert_eq!((code, report.documents.complete), (0, 1));
 }
 
@@ -79,7 +119,7 @@ fn unreadable_file() {
     let bench = Bench::new();
     let docs = docs(&bench);
     // A folder of its own where even root cannot read: a link to itself is unreadable for everyone.
-    let locked = std::path::Path::new(&docs).join("locked.md");
+    let locked = Path::new(&docs).join("locked.md");
     std::fs::write(&locked, "secret").unwrap();
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::read(&locked).is_ok() {
@@ -87,7 +127,7 @@ fn unreadable_file() {
         std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(format!("{}.meta.yaml", locked.display()), "- no map\n").unwrap();
     }
-    let (code, report) = bench.ingest(std::path::Path::new(&docs), &["--prune"]);
+    let (code, report) = bench.ingest(Path::new(&docs), &["--prune"]);
     assert_eq!(
         (code, report.documents.complete, report.unreadable.len()),
         (1, 1, 1),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use penstock_adapters::kafka::Tail;
 use penstock_runtime::{Failure, Stop};
 use penstock_schemas::topics;
+use penstock_stages::index::check_model;
 use serde::Serialize;
 
 use crate::audit::{self, audit};
@@ -12,12 +13,13 @@ use crate::bench;
 use crate::cli::{Cli, Command, ForgetArgs, IngestArgs, QueryArgs};
 use crate::config::Config;
 use crate::describe::describe;
+use crate::engines::open_stores;
 use crate::ingest::{Bars, Intake, Known, Pending, Report, deletion, seconds_since};
 use crate::query::{self, Question, answer};
 use crate::serve::{Work, read_ledger};
 use crate::session::{Session, Working, load_craft, stop_on_signals};
 use crate::status::{self, Status, stage_status, store_status};
-use crate::system::{Engines, Folder, Log, Ownership, disk_full};
+use crate::system::{Folder, Log, Ownership, disk_full};
 
 /// Runs a command; the error is its one line.
 pub async fn execute(cli: Cli) -> Result<u8, String> {
@@ -127,9 +129,9 @@ async fn ask(config: &Config, args: &QueryArgs, json: bool) -> Result<u8, Failur
     let found = match Session::open(config)? {
         Session::Owner(folder) => {
             let craft = load_craft(config).await?;
-            let engines = Engines::open(folder.path())?;
-            let stores = &engines.stores;
+            let stores = open_stores(folder.path())?;
             let (vectors, graph) = (stores.vectors.as_ref(), stores.graph.as_ref());
+            check_model(vectors, craft.embedder.info()).await?;
             answer(&question, craft.embedder.as_ref(), vectors, graph).await?
         }
         Session::Beside(beside) => beside.client.query(&question).await?,
@@ -179,11 +181,11 @@ fn show_topology(dot: bool, json: bool) -> u8 {
 async fn show_status(config: &Config, json: bool) -> Result<u8, Failure> {
     let status = match Session::open(config)? {
         Session::Owner(folder) => {
-            let engines = Engines::open(folder.path())?;
+            let stores = open_stores(folder.path())?;
             let log = Log::open(config, folder.path()).await?;
             let status = Status {
                 stages: stage_status(&log).await?,
-                stores: store_status(&engines.stores).await,
+                stores: store_status(&stores).await,
             };
             log.close().await;
             status
@@ -200,10 +202,10 @@ async fn show_status(config: &Config, json: bool) -> Result<u8, Failure> {
 async fn show_audit(config: &Config, json: bool) -> Result<u8, Failure> {
     let found = match Session::open(config)? {
         Session::Owner(folder) => {
-            let engines = Engines::open(folder.path())?;
+            let stores = open_stores(folder.path())?;
             let log = Log::open(config, folder.path()).await?;
             let ledger = read_ledger(&log).await?;
-            let found = audit(&ledger, &engines.stores).await?;
+            let found = audit(&ledger, &stores).await?;
             log.close().await;
             found
         }

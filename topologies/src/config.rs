@@ -19,6 +19,7 @@ pub struct Config {
     pub parse: ParseSettings,
     pub shard: ShardSettings,
     pub embed: EmbedSettings,
+    pub link: LinkSettings,
     pub settle: SettleSettings,
 }
 
@@ -66,6 +67,12 @@ pub struct EmbedSettings {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkSettings {
+    /// Folder of entity rules (`*.yaml`); empty: the ones that come with Penstock.
+    pub rules: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SettleSettings {
     /// hide: a document with dead letters keeps its older edition; show: it is shown with its gaps named.
     pub partial: PartialSetting,
@@ -104,6 +111,9 @@ impl Default for Config {
                 model: String::new(),
                 threads: 0,
                 batch_tokens: 4096,
+            },
+            link: LinkSettings {
+                rules: String::new(),
             },
             settle: SettleSettings {
                 partial: PartialSetting::Hide,

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod config;
 pub mod counted;
 pub mod describe;
+pub mod engines;
 pub mod heartbeat;
 pub mod ingest;
 pub mod pipeline;

@@ -1,10 +1,12 @@
 //! `penstock`: one binary for every stage and every tool.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use penstock::cli::Cli;
+use penstock::cli::{Cli, Command};
 use penstock::commands;
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -15,7 +17,9 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    init_logs();
+    if let Err(reason) = init_logs(&cli.command) {
+        return could_not_run(&reason);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return could_not_run(&format!("threads cannot be started: {error}")),
@@ -35,14 +39,22 @@ fn could_not_run(reason: &str) -> ExitCode {
 }
 
 /// Logs go to stderr; `PENSTOCK_LOG` sets levels (such as `debug` or `penstock_runtime=debug,warn`).
-fn init_logs() {
-    use tracing_subscriber::EnvFilter;
-    let filter = std::env::var("PENSTOCK_LOG")
-        .ok()
-        .and_then(|levels| EnvFilter::try_new(levels).ok())
-        .unwrap_or_else(|| EnvFilter::new("off,penstock=warn,penstock_runtime=warn,penstock_stages=warn,penstock_adapters=warn"));
+fn init_logs(command: &Command) -> Result<(), String> {
+    const LEVELS: &str =
+        "off,penstock=warn,penstock_runtime=warn,penstock_stages=warn,penstock_adapters=warn";
+    // Elsewhere the summary tells of dead letters.
+    let letters = match command {
+        Command::Run { .. } => "",
+        _ => ",penstock_runtime::run::delivered=error",
+    };
+    let levels = std::env::var("PENSTOCK_LOG").unwrap_or_else(|_| format!("{LEVELS}{letters}"));
+    let filter = EnvFilter::try_new(&levels).map_err(|error| {
+        format!("PENSTOCK_LOG is {levels:?}: {error}: set levels such as warn or penstock_runtime=debug,warn")
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+    Ok(())
 }

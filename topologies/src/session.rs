@@ -9,11 +9,12 @@ use penstock_runtime::{Failure, Stop};
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::engines::open_stores;
 use crate::heartbeat;
 use crate::ingest::Intake;
 use crate::pipeline::{Parts, Pipeline};
 use crate::serve::{Client, Server};
-use crate::system::{Craft, Engines, Folder, Log, Owner, Ownership, disk_full};
+use crate::system::{Craft, Folder, Log, Owner, Ownership, disk_full};
 
 /// How long stages may take to finish what they have begun.
 pub const DRAIN: Duration = Duration::from_secs(20);
@@ -23,7 +24,6 @@ pub struct Working {
     pub pipeline: Pipeline,
     pub parts: Arc<Parts>,
     pub intake: Intake,
-    pub engines: Engines,
     server: Server,
     folder: Folder,
 }
@@ -38,12 +38,12 @@ impl Working {
     ) -> Result<Self, Failure> {
         let craft = load_craft(config).await?;
         check_space(folder.path()).await?;
-        let engines = Engines::open(folder.path())?;
+        let stores = open_stores(folder.path())?;
         let log = Arc::new(Log::open(config, folder.path()).await?);
         let parts = Arc::new(Parts::new(
             config.clone(),
             log.clone(),
-            engines.stores.clone(),
+            stores.clone(),
             craft.clone(),
         )?);
         let token = Uuid::new_v4().simple().to_string();
@@ -57,17 +57,17 @@ impl Working {
         let intake = Intake {
             log,
             sink: parts.sink.clone(),
-            blobs: engines.stores.blobs.clone(),
+            blobs: stores.blobs.clone(),
             recipe: craft.recipe,
             max_source: max_source(config),
         };
         let pipeline = Pipeline::start(parts.clone(), stages, stop.clone())?;
-        tokio::spawn(heartbeat::beat(parts.clone(), stop));
+        tokio::spawn(heartbeat::beat(parts.clone(), stop.clone()));
+        tokio::spawn(keep_small(parts.log.clone(), stop));
         Ok(Self {
             pipeline,
             parts,
             intake,
-            engines,
             server,
             folder,
         })
@@ -76,9 +76,30 @@ impl Working {
     /// Stops the stages, then the server, then the engines.
     pub async fn close(self) -> Result<(), Failure> {
         let outcome = self.pipeline.close(DRAIN).await;
+        if outcome.is_ok() {
+            start_again_empty(&self.parts.log).await;
+        }
         self.server.stop();
         drop(self.folder);
         outcome
+    }
+}
+
+/// Gives disk space back whenever all is done, for as long as the process runs.
+async fn keep_small(log: Arc<Log>, stop: Stop) {
+    const EVERY: Duration = Duration::from_secs(60);
+    loop {
+        tokio::select! {
+            () = stop.softly() => return,
+            () = tokio::time::sleep(EVERY) => start_again_empty(&log).await,
+        }
+    }
+}
+
+async fn start_again_empty(log: &Log) {
+    if let Err(failure) = log.start_again_empty().await {
+        // Nothing is wrong but the space it takes; the next time may go better.
+        tracing::warn!(%failure, "the log stays as large as it is");
     }
 }
 

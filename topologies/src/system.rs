@@ -7,22 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use penstock_adapters::candle::Candle;
-use penstock_adapters::embedded::broker::Broker;
-use penstock_adapters::embedded::cache::SqlVectorCache;
-use penstock_adapters::embedded::graph::SqlGraph;
-use penstock_adapters::embedded::qdrant_edge::QdrantEdge;
-use penstock_adapters::kafka::{Admin, KafkaConfig};
-use penstock_adapters::objects::Objects;
+use penstock_adapters::kafka::{Admin, KafkaConfig, lags};
 use penstock_runtime::Failure;
 use penstock_schemas::{Codec, content_hash, topics};
 use penstock_stages::embed::Embedder;
-use penstock_stages::index::CollectionSpec;
 use penstock_stages::link::Rules;
-use penstock_stages::settle::Stores;
 use penstock_stages::shard::{ShardConfig, Tokens};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::engines::Broker;
+use crate::pipeline::{group_of, topology};
 
 /// Held for as long as a process owns the folder.
 pub const OWNER_LOCK: &str = "owner.lock";
@@ -128,30 +123,6 @@ fn read_owner(path: &Path) -> Result<Owner, Failure> {
     })
 }
 
-/// The stores, opened by the owner of the folder.
-pub struct Engines {
-    pub stores: Stores,
-    pub vectors: Arc<QdrantEdge>,
-}
-
-impl Engines {
-    pub fn open(folder: &Path) -> Result<Self, Failure> {
-        let spec = CollectionSpec::declared()?;
-        let vectors = Arc::new(QdrantEdge::open(
-            &folder.join("vectors"),
-            &spec,
-            spec.vectors.dense.size,
-        )?);
-        let stores = Stores {
-            vectors: vectors.clone(),
-            graph: Arc::new(SqlGraph::open(&folder.join("graph.db"))?),
-            blobs: Arc::new(Objects::in_folder(&folder.join("objects"))?),
-            cache: Arc::new(SqlVectorCache::open(&folder.join("vectors.db"))?),
-        };
-        Ok(Self { stores, vectors })
-    }
-}
-
 /// The model, its tokenizer and the rules: all that shapes a result.
 #[derive(Clone)]
 pub struct Craft {
@@ -168,7 +139,7 @@ impl Craft {
         let dir = config.model_dir();
         let embedder = Candle::load(&dir, threads(config.embed.threads))?;
         let tokens = Tokens::load(&dir)?;
-        let rules = Rules::built_in()?;
+        let rules = rules(&config.link.rules)?;
         let info = embedder.info().clone();
         let shard = config.shard_config();
         shard.check(info.max_tokens)?;
@@ -187,6 +158,34 @@ impl Craft {
             recipe: content_hash(recipe.to_string().as_bytes()),
         })
     }
+}
+
+/// The entity rules in the files of `folder`; where it is empty text, the built-in ones.
+fn rules(folder: &str) -> Result<Rules, Failure> {
+    if folder.is_empty() {
+        return Rules::built_in();
+    }
+    let wrong = |what: &str| Failure::fatal(format!("link.rules {folder}: {what}"));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| wrong(&error.to_string()))? {
+        let path = entry.map_err(|error| wrong(&error.to_string()))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".yaml") {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| wrong(&format!("{name}: {error}")))?;
+            files.push((name.into_owned(), text));
+        }
+    }
+    if files.is_empty() {
+        return Err(wrong("there is no *.yaml in it"));
+    }
+    // The order shapes the recipe: the same files in any folder are the same rules.
+    files.sort();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    Rules::load(&files)
 }
 
 /// The number of threads to use where `set` is 0: one per core.
@@ -231,6 +230,32 @@ impl Log {
             codec: Codec::default(),
             broker: None,
         }
+    }
+
+    /// Lets topics of intermediate work start again empty, once every stage has done all that is in them; until then it
+    /// does nothing. Of the embedded log only: a cluster has its retention.
+    pub async fn start_again_empty(&self) -> Result<(), Failure> {
+        let Some(broker) = &self.broker else {
+            return Ok(());
+        };
+        let intermediate: Vec<String> = topics::all()
+            .into_iter()
+            .filter(|it| it.intermediate)
+            .map(|it| it.name)
+            .collect();
+        let mut done = Vec::new();
+        // In the order records flow: what a stage is done with, the next one has before it is looked at.
+        for stage in topology() {
+            for lag in lags(&self.kafka, &group_of(stage.name), stage.from).await? {
+                if lag.records() > 0 {
+                    return Ok(());
+                }
+                if intermediate.iter().any(|name| name == stage.from) {
+                    done.push((stage.from.to_owned(), lag.partition, lag.end));
+                }
+            }
+        }
+        broker.trim(&done).await
     }
 
     pub async fn close(self) {

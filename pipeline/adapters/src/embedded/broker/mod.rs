@@ -81,6 +81,14 @@ impl Broker {
             .map_err(|error| Failure::transient(format!("tidy up the embedded log: {error}")))
     }
 
+    /// Drops what stands before `offset` in partition `number` of `topic`, for each (topic, number, offset): what every
+    /// reader is done with. Offsets go on from where they are. The file shrinks with it.
+    pub async fn trim(&self, positions: &[(String, i32, i64)]) -> Result<(), Failure> {
+        upkeep::trim(&self.serving.log, positions)
+            .await
+            .map_err(|error| Failure::transient(format!("trim the embedded log: {error}")))
+    }
+
     /// Ends it. What was acknowledged is on disk.
     pub async fn stop(self) {
         let Self { serving, threads } = self;

@@ -121,6 +121,44 @@ async fn expire(log: &Log, topic: &str, standing: &Standing, limit: i64) -> Resu
     Ok(())
 }
 
+/// Drops whole batches before each position, and gives their space back to the file system.
+pub(super) async fn trim(log: &Log, positions: &[(String, i32, i64)]) -> Result<()> {
+    for (topic, number, offset) in positions {
+        let Some(standing) = log.standing(topic, *number).await? else {
+            continue;
+        };
+        let first = (*offset).clamp(standing.first, standing.high);
+        if first == standing.first {
+            continue;
+        }
+        let writer = log.writer().lock().await;
+        let tx = writer
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .await?;
+        tx.execute(
+            "delete from batch where partition = ?1 and last < ?2",
+            params![standing.id, first],
+        )
+        .await?;
+        tx.execute(
+            "update partition set first = ?2 where id = ?1",
+            params![standing.id, first],
+        )
+        .await?;
+        tx.commit().await?;
+        log.stands(topic, *number, |standing| standing.first = first);
+    }
+    let writer = log.writer().lock().await;
+    for step in [
+        "pragma incremental_vacuum",
+        "pragma wal_checkpoint(truncate)",
+    ] {
+        let mut rows = writer.query(step, ()).await?;
+        while rows.next().await?.is_some() {}
+    }
+    Ok(())
+}
+
 /// Keeps the newest record of each key; records without one stay. Offsets stay too, so gaps appear.
 async fn compact(log: &Log, topic: &str, standing: &Standing) -> Result<()> {
     let writer = log.writer().lock().await;
