@@ -159,7 +159,7 @@ async fn run(config: &Config, stages: &[String]) -> Result<u8, Failure> {
     let stop = Stop::new();
     stop_on_signals(&stop)?;
     let mut working = Working::start(config, folder, stages, stop.clone()).await?;
-    eprintln!("running: log on {}", working.parts.log.kafka.brokers);
+    eprintln!("running: log on {}", working.intake.log.kafka.brokers);
     let ended = working.pipeline.ended().await;
     let closed = working.close().await;
     ended.and(closed)?;

@@ -46,7 +46,7 @@ pub async fn beat(parts: Arc<Parts>, stop: Stop) {
                 })
                 .collect(),
         };
-        match topics::HEARTBEATS.encode(&parts.log.codec, &beat) {
+        match topics::HEARTBEATS.encode(parts.streams.codec(), &beat) {
             Ok(record) => {
                 if let Err(failure) = parts.sink.produce(vec![record]).await {
                     tracing::warn!(%failure, "heartbeat was not sent");

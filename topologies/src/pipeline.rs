@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_adapters::kafka::{KafkaSink, KafkaSource, LedgerReader, lags};
 use penstock_runtime::{
-    BatchStage, Cap, Each, Failure, Gauges, Nowhere, Order, Policy, Reporting, Route, Sink, Stop,
-    Summary, ThrottlePolicy, WindowPolicy, Wiring, run,
+    BatchStage, Each, Failure, Gauges, Nowhere, Policy, Route, Sink, Stop, Summary, Wiring, run,
 };
-use penstock_schemas::{Topic, topics};
+use penstock_schemas::{Chunk, Section, Topic, topics};
 use penstock_stages::embed::{Embed, EmbedCounters};
 use penstock_stages::index::Index;
 use penstock_stages::link::Link;
@@ -21,7 +19,9 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::counted::{Counted, Counters};
-use crate::system::{Craft, Log, threads};
+use crate::policies::Policies;
+use crate::streams::Streams;
+use crate::system::{Craft, threads};
 
 /// A stage in the topology.
 pub struct StageSpec {
@@ -52,14 +52,8 @@ pub fn topology() -> Vec<StageSpec> {
                     parts.stores.blobs.clone(),
                     parts.limits(),
                 );
-                parts.run(
-                    "split",
-                    topics::DOCUMENTS,
-                    Each(stage),
-                    topics::PARTS,
-                    few(4),
-                    stop,
-                )
+                let (from, to) = (topics::DOCUMENTS, topics::PARTS);
+                parts.run("split", from, Each(stage), to, &parts.policies.split, stop)
             },
         },
         StageSpec {
@@ -69,19 +63,12 @@ pub fn topology() -> Vec<StageSpec> {
             start: |parts, stop| {
                 let workers = threads(parts.config.parse.threads);
                 let stage = Parse::new(parts.stores.blobs.clone(), parts.limits(), workers);
-                let pages = parts.counters.clone();
-                let stage =
-                    Counted::new(Each(stage), move |section: &penstock_schemas::Section| {
-                        pages.pages.add(section.pages.len().max(1));
-                    });
-                parts.run(
-                    "parse",
-                    topics::PARTS,
-                    stage,
-                    topics::SECTIONS,
-                    few(2 * workers),
-                    stop,
-                )
+                let counters = parts.counters.clone();
+                let stage = Counted::new(Each(stage), move |section: &Section| {
+                    counters.pages.add(section.pages.len().max(1));
+                });
+                let (from, to) = (topics::PARTS, topics::SECTIONS);
+                parts.run("parse", from, stage, to, &parts.policies.parse, stop)
             },
         },
         StageSpec {
@@ -94,18 +81,10 @@ pub fn topology() -> Vec<StageSpec> {
                     parts.craft.tokens.clone(),
                     parts.craft.shard,
                 );
-                let chunks = parts.counters.clone();
-                let stage = Counted::new(Each(stage), move |_: &penstock_schemas::Chunk| {
-                    chunks.chunks.add(1);
-                });
-                parts.run(
-                    "shard",
-                    topics::SECTIONS,
-                    stage,
-                    topics::CHUNKS,
-                    few(4),
-                    stop,
-                )
+                let counters = parts.counters.clone();
+                let stage = Counted::new(Each(stage), move |_: &Chunk| counters.chunks.add(1));
+                let (from, to) = (topics::SECTIONS, topics::CHUNKS);
+                parts.run("shard", from, stage, to, &parts.policies.shard, stop)
             },
         },
         StageSpec {
@@ -119,16 +98,8 @@ pub fn topology() -> Vec<StageSpec> {
                     parts.craft.tokens.clone(),
                     parts.counters.embed.clone(),
                 );
-                let mut policy = batches(64, Duration::from_millis(20));
-                policy.window.cost = parts.config.embed.batch_tokens;
-                parts.run(
-                    "embed",
-                    topics::CHUNKS,
-                    stage,
-                    topics::EMBEDDINGS,
-                    policy,
-                    stop,
-                )
+                let (from, to) = (topics::CHUNKS, topics::EMBEDDINGS);
+                parts.run("embed", from, stage, to, &parts.policies.embed, stop)
             },
         },
         StageSpec {
@@ -142,15 +113,8 @@ pub fn topology() -> Vec<StageSpec> {
                     Arc::new(move |text: &str| rules.labels(text)),
                     parts.craft.embedder.info().clone(),
                 );
-                let policy = batches(128, Duration::from_millis(20));
-                parts.run(
-                    "index",
-                    topics::EMBEDDINGS,
-                    stage,
-                    topics::INDEXED,
-                    policy,
-                    stop,
-                )
+                let (from, to) = (topics::EMBEDDINGS, topics::INDEXED);
+                parts.run("index", from, stage, to, &parts.policies.index, stop)
             },
         },
         StageSpec {
@@ -159,8 +123,8 @@ pub fn topology() -> Vec<StageSpec> {
             to: Vec::new(),
             start: |parts, stop| {
                 let stage = Link::new(parts.craft.rules.clone(), parts.stores.graph.clone());
-                let policy = batches(128, Duration::from_millis(20));
-                parts.run("link", topics::INDEXED, stage, Nowhere, policy, stop)
+                let from = topics::INDEXED;
+                parts.run("link", from, stage, Nowhere, &parts.policies.link, stop)
             },
         },
         StageSpec {
@@ -168,75 +132,24 @@ pub fn topology() -> Vec<StageSpec> {
             from: topics::PROGRESS.name(),
             to: settled.topics(),
             start: |parts, stop| {
-                let ledger = LedgerReader::new(parts.log.kafka.clone(), parts.log.codec.clone());
                 let config = SettleConfig {
                     abandon_after: parts.config.abandon_after(),
                     partial: parts.config.partial(),
                     ..SettleConfig::default()
                 };
-                let stage = Settle::new(parts.stores.clone(), Arc::new(ledger), config);
-                let mut policy = batches(500, Duration::from_millis(100));
-                policy.order = Order::OneAtATime;
-                policy.tick_every = Some(Duration::from_millis(20));
-                policy.reporting = Reporting::Silent;
-                parts.run(
-                    "settle",
-                    topics::PROGRESS,
-                    stage,
-                    SettledRoute::default(),
-                    policy,
-                    stop,
-                )
+                let stage = Settle::new(parts.stores.clone(), parts.streams.ledger(), config);
+                let (from, to) = (topics::PROGRESS, SettledRoute::default());
+                parts.run("settle", from, stage, to, &parts.policies.settle, stop)
             },
         },
     ]
 }
 
-/// For stages whose records are heavy: one to a batch, at most `most` at once.
-fn few(most: usize) -> Policy {
-    Policy {
-        window: WindowPolicy {
-            count: 1,
-            ..WindowPolicy::default()
-        },
-        cap: Cap {
-            records: 4 * most,
-            ..Cap::default()
-        },
-        throttle: ThrottlePolicy {
-            start: most,
-            max: most,
-            ..ThrottlePolicy::default()
-        },
-        ..Policy::default()
-    }
-}
-
-/// For stages whose records are light: many to a batch, a batch ahead of the one at work.
-fn batches(count: usize, age: Duration) -> Policy {
-    Policy {
-        window: WindowPolicy {
-            count,
-            age,
-            ..WindowPolicy::default()
-        },
-        cap: Cap {
-            records: 4 * count,
-            ..Cap::default()
-        },
-        throttle: ThrottlePolicy {
-            start: 2 * count,
-            max: 2 * count,
-            ..ThrottlePolicy::default()
-        },
-        ..Policy::default()
-    }
-}
-
 /// What stages are built from.
 pub struct Parts {
     pub config: Config,
-    pub log: Arc<Log>,
+    pub policies: Policies,
+    pub streams: Arc<dyn Streams>,
     pub stores: Stores,
     pub craft: Craft,
     pub sink: Arc<dyn Sink>,
@@ -247,11 +160,10 @@ pub struct Parts {
 impl Parts {
     pub fn new(
         config: Config,
-        log: Arc<Log>,
+        streams: Arc<dyn Streams>,
         stores: Stores,
         craft: Craft,
     ) -> Result<Self, Failure> {
-        let sink = Arc::new(KafkaSink::new(&log.kafka)?);
         let gauges = topology()
             .iter()
             .map(|stage| (stage.name, Arc::new(Gauges::default())))
@@ -261,11 +173,12 @@ impl Parts {
             ..Counters::default()
         };
         Ok(Self {
+            policies: Policies::of(&config),
+            sink: streams.sink()?,
             config,
-            log,
+            streams,
             stores,
             craft,
-            sink,
             counters: Arc::new(counters),
             gauges,
         })
@@ -289,37 +202,33 @@ impl Parts {
         from: Topic<S::In>,
         stage: S,
         to: R,
-        policy: Policy,
+        policy: &Policy,
         stop: Stop,
     ) -> Result<Running, Failure>
     where
         S: BatchStage,
         R: Route<S::Out>,
     {
-        let source = KafkaSource::open(&self.log.kafka, &group_of(name), &[from.name()])?;
+        let source = self.streams.source(&group_of(name), from.name())?;
         let wiring = Wiring {
             name: name.to_owned(),
             stage,
             from,
             to,
-            codec: self.log.codec.clone(),
+            codec: self.streams.codec().clone(),
         };
         let gauges = self.gauges.get(name).cloned().unwrap_or_default();
-        let running = run(
-            wiring,
-            Box::new(source),
-            self.sink.clone(),
-            policy,
-            gauges,
-            stop,
-        );
+        let sink = self.sink.clone();
+        let running = run(wiring, source, sink, policy.clone(), gauges, stop);
         Ok(Box::pin(running))
     }
 }
 
-/// Stages at work in this process.
+/// Stages at work in this process. Dropped without `close` they break off, as in a crash.
 pub struct Pipeline {
     stages: JoinSet<(&'static str, Result<Summary, Failure>)>,
+    /// Ends with the stages it tells.
+    _watch: JoinSet<()>,
     pub parts: Arc<Parts>,
     stop: Stop,
 }
@@ -344,9 +253,11 @@ impl Pipeline {
             let running = (stage.start)(&parts, stop.clone())?;
             stages.spawn(async move { (stage.name, running.await) });
         }
-        tokio::spawn(watch_lag(parts.clone(), stop.clone()));
+        let mut watch = JoinSet::new();
+        watch.spawn(watch_lag(parts.clone(), stop.clone()));
         Ok(Self {
             stages,
+            _watch: watch,
             parts,
             stop,
         })
@@ -397,9 +308,8 @@ async fn watch_lag(parts: Arc<Parts>, stop: Stop) {
                 continue;
             };
             let group = group_of(downstream.name);
-            let lag = lags(&parts.log.kafka, &group, downstream.from).await.ok();
-            let records = lag.map(|all| all.iter().map(|it| it.records().max(0) as u64).sum());
-            gauges.set_downstream_lag(records);
+            let lag = parts.streams.lag(&group, downstream.from).await;
+            gauges.set_downstream_lag(lag.ok());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -48,6 +48,25 @@ impl Work {
     }
 }
 
+/// What requests are answered from.
+#[derive(Clone)]
+struct Answers {
+    parts: Arc<Parts>,
+    log: Arc<Log>,
+}
+
+impl FromRef<Answers> for Arc<Parts> {
+    fn from_ref(answers: &Answers) -> Self {
+        answers.parts.clone()
+    }
+}
+
+impl FromRef<Answers> for Arc<Log> {
+    fn from_ref(answers: &Answers) -> Self {
+        answers.log.clone()
+    }
+}
+
 /// The server; ends when stopped.
 pub struct Server {
     address: String,
@@ -56,7 +75,7 @@ pub struct Server {
 
 impl Server {
     /// Listens on a free port of 127.0.0.1. Every request must bring `token`.
-    pub async fn start(parts: Arc<Parts>, token: String) -> Result<Self, Failure> {
+    pub async fn start(parts: Arc<Parts>, log: Arc<Log>, token: String) -> Result<Self, Failure> {
         let wrong = |error: std::io::Error| {
             Failure::fatal(format!(
                 "cannot serve other processes on 127.0.0.1: {error}"
@@ -73,7 +92,7 @@ impl Server {
             .route("/stores", get(serve_stores))
             .route("/audit", get(serve_audit))
             .layer(middleware::from_fn_with_state(expected, check_token))
-            .with_state(parts);
+            .with_state(Answers { parts, log });
         let serving = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, routes).await {
                 tracing::error!(%error, "the loopback server stopped");
@@ -136,8 +155,11 @@ async fn serve_stores(State(parts): State<Arc<Parts>>) -> Served<Vec<StoreStatus
     Ok(Json(store_status(&parts.stores).await))
 }
 
-async fn serve_audit(State(parts): State<Arc<Parts>>) -> Served<Audit> {
-    let ledger = read_ledger(&parts.log).await.map_err(Refused)?;
+async fn serve_audit(
+    State(parts): State<Arc<Parts>>,
+    State(log): State<Arc<Log>>,
+) -> Served<Audit> {
+    let ledger = read_ledger(&log).await.map_err(Refused)?;
     audit(&ledger, &parts.stores)
         .await
         .map(Json)

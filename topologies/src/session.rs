@@ -47,7 +47,7 @@ impl Working {
             craft.clone(),
         )?);
         let token = Uuid::new_v4().simple().to_string();
-        let server = Server::start(parts.clone(), token.clone()).await?;
+        let server = Server::start(parts.clone(), log.clone(), token.clone()).await?;
         folder.announce(&Owner {
             address: server.address(),
             token,
@@ -55,7 +55,7 @@ impl Working {
             recipe: craft.recipe.clone(),
         })?;
         let intake = Intake {
-            log,
+            log: log.clone(),
             sink: parts.sink.clone(),
             blobs: stores.blobs.clone(),
             recipe: craft.recipe,
@@ -63,7 +63,7 @@ impl Working {
         };
         let pipeline = Pipeline::start(parts.clone(), stages, stop.clone())?;
         tokio::spawn(heartbeat::beat(parts.clone(), stop.clone()));
-        tokio::spawn(keep_small(parts.log.clone(), stop));
+        tokio::spawn(keep_small(log, stop));
         Ok(Self {
             pipeline,
             parts,
@@ -77,7 +77,7 @@ impl Working {
     pub async fn close(self) -> Result<(), Failure> {
         let outcome = self.pipeline.close(DRAIN).await;
         if outcome.is_ok() {
-            start_again_empty(&self.parts.log).await;
+            start_again_empty(&self.intake.log).await;
         }
         self.server.stop();
         drop(self.folder);

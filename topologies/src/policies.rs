@@ -1,0 +1,83 @@
+//! How each stage is run.
+
+use std::time::Duration;
+
+use penstock_runtime::{Cap, Order, Policy, Reporting, ThrottlePolicy, WindowPolicy};
+
+use crate::config::Config;
+use crate::system::threads;
+
+/// One policy per stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policies {
+    pub split: Policy,
+    pub parse: Policy,
+    pub shard: Policy,
+    pub embed: Policy,
+    pub index: Policy,
+    pub link: Policy,
+    pub settle: Policy,
+}
+
+impl Policies {
+    pub fn of(config: &Config) -> Self {
+        const AGE: Duration = Duration::from_millis(20);
+        let mut embed = batches(64, AGE);
+        embed.window.cost = config.embed.batch_tokens;
+        Self {
+            split: few(4),
+            parse: few(2 * threads(config.parse.threads)),
+            shard: few(4),
+            embed,
+            index: batches(128, AGE),
+            link: batches(128, AGE),
+            settle: Policy {
+                order: Order::OneAtATime,
+                tick_every: Some(Duration::from_millis(20)),
+                reporting: Reporting::Silent,
+                ..batches(500, Duration::from_millis(100))
+            },
+        }
+    }
+}
+
+/// For stages whose records are heavy: one to a batch, at most `most` at once.
+fn few(most: usize) -> Policy {
+    Policy {
+        window: WindowPolicy {
+            count: 1,
+            ..WindowPolicy::default()
+        },
+        cap: Cap {
+            records: 4 * most,
+            ..Cap::default()
+        },
+        throttle: ThrottlePolicy {
+            start: most,
+            max: most,
+            ..ThrottlePolicy::default()
+        },
+        ..Policy::default()
+    }
+}
+
+/// For stages whose records are light: many to a batch, a batch ahead of the one at work.
+fn batches(count: usize, age: Duration) -> Policy {
+    Policy {
+        window: WindowPolicy {
+            count,
+            age,
+            ..WindowPolicy::default()
+        },
+        cap: Cap {
+            records: 4 * count,
+            ..Cap::default()
+        },
+        throttle: ThrottlePolicy {
+            start: 2 * count,
+            max: 2 * count,
+            ..ThrottlePolicy::default()
+        },
+        ..Policy::default()
+    }
+}

@@ -1,0 +1,49 @@
+//! The log as stages see it, so that the topology runs on any.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use penstock_adapters::kafka::{KafkaSink, KafkaSource, LedgerReader, lags};
+use penstock_runtime::{Failure, Sink, Source};
+use penstock_schemas::Codec;
+use penstock_stages::settle::LedgerLog;
+
+use crate::system::Log;
+
+/// A log with consumer groups.
+#[async_trait]
+pub trait Streams: Send + Sync {
+    /// How records are encoded on this log.
+    fn codec(&self) -> &Codec;
+    /// A member of `group` that consumes `topic`.
+    fn source(&self, group: &str, topic: &str) -> Result<Box<dyn Source>, Failure>;
+    fn sink(&self) -> Result<Arc<dyn Sink>, Failure>;
+    /// The ledger, as settle reads it back.
+    fn ledger(&self) -> Arc<dyn LedgerLog>;
+    /// Records of `topic` that `group` has not committed.
+    async fn lag(&self, group: &str, topic: &str) -> Result<u64, Failure>;
+}
+
+#[async_trait]
+impl Streams for Log {
+    fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    fn source(&self, group: &str, topic: &str) -> Result<Box<dyn Source>, Failure> {
+        Ok(Box::new(KafkaSource::open(&self.kafka, group, &[topic])?))
+    }
+
+    fn sink(&self) -> Result<Arc<dyn Sink>, Failure> {
+        Ok(Arc::new(KafkaSink::new(&self.kafka)?))
+    }
+
+    fn ledger(&self) -> Arc<dyn LedgerLog> {
+        Arc::new(LedgerReader::new(self.kafka.clone(), self.codec.clone()))
+    }
+
+    async fn lag(&self, group: &str, topic: &str) -> Result<u64, Failure> {
+        let lags = lags(&self.kafka, group, topic).await?;
+        Ok(lags.iter().map(|it| it.records().max(0) as u64).sum())
+    }
+}
