@@ -220,10 +220,34 @@ impl Bus {
             .sum()
     }
 
+    /// The next offset to hand out, by partition, where a member of the group owns it.
+    pub fn taken(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+        let state = self.lock();
+        let members = state.groups.get(group).into_iter();
+        members
+            .flat_map(|group| group.members.values())
+            .flat_map(|member| &member.owned)
+            .filter(|(partition, _)| &*partition.topic == topic)
+            .map(|(partition, offset)| (partition.number, *offset))
+            .collect()
+    }
+
+    /// Forgets what a group without members has committed: whoever joins next starts at the beginning.
+    pub fn rewind(&self, group: &str) {
+        if let Some(group) = self.lock().groups.get_mut(group) {
+            group.committed.clear();
+        }
+    }
+
     /// Resolves when the group has committed all there is.
     pub async fn caught_up(&self, group: &str, topic: &str) {
+        self.until(|bus| bus.lag(group, topic) == 0).await;
+    }
+
+    /// Resolves once `reached` holds, which is asked after every change.
+    pub async fn until(&self, mut reached: impl FnMut(&Self) -> bool) {
         let mut changes = self.0.changed.subscribe();
-        while self.lag(group, topic) > 0 {
+        while !reached(self) {
             // The sender lives as long as this bus.
             if changes.changed().await.is_err() {
                 return;
