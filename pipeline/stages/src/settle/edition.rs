@@ -112,7 +112,7 @@ impl Edition {
                 PartOutcome::Dead => failed = true,
                 PartOutcome::Listed => {
                     for chunk in &part.chunks {
-                        if self.indexed.contains(chunk) && self.linked.contains(chunk) {
+                        if self.is_finished(chunk) {
                             continue;
                         }
                         if !dead_chunks.contains(chunk) {
@@ -140,15 +140,20 @@ impl Edition {
     /// What is in both stores, in order of part and ordinal.
     pub fn finished_chunks(&self) -> Vec<Uuid> {
         let mut chunks = self.chunks();
-        chunks.retain(|chunk| self.indexed.contains(chunk) && self.linked.contains(chunk));
+        chunks.retain(|chunk| self.is_finished(chunk));
         chunks
     }
 
-    /// Chunk ids by part, in order.
-    pub fn chunks_by_part(&self) -> impl Iterator<Item = (i32, &[Uuid])> {
-        self.parts
-            .iter()
-            .map(|(number, part)| (*number, part.chunks.as_slice()))
+    /// What is in both stores by part, in order.
+    pub fn finished_by_part(&self) -> impl Iterator<Item = (i32, Vec<Uuid>)> {
+        self.parts.iter().map(|(number, part)| {
+            let chunks = part.chunks.iter().copied();
+            (*number, chunks.filter(|it| self.is_finished(it)).collect())
+        })
+    }
+
+    fn is_finished(&self, chunk: &Uuid) -> bool {
+        self.indexed.contains(chunk) && self.linked.contains(chunk)
     }
 
     /// What died and was not done after all.
@@ -197,9 +202,7 @@ impl Edition {
                 }
                 part.outcome = PartOutcome::Dead;
             }
-            (Some(chunk), _) if self.indexed.contains(&chunk) && self.linked.contains(&chunk) => {
-                return;
-            }
+            (Some(chunk), _) if self.is_finished(&chunk) => return,
             (None, None) if dead.stage == "split" && self.parts.values().any(PartWork::is_done) => {
                 return;
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use penstock_runtime::Failure;
-use penstock_schemas::{Lineage, now_ms};
+use penstock_schemas::{DeadRef, Lineage, now_ms};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -25,8 +25,12 @@ pub struct Manifest {
     pub sha256: Option<String>,
     pub size: Option<i64>,
     pub attributes: BTreeMap<String, String>,
+    /// What readers see of each.
     pub parts: Vec<ManifestPart>,
     pub chunks: usize,
+    /// What is missing, where `settle.partial` shows a document without it.
+    #[serde(default)]
+    pub gaps: Vec<DeadRef>,
     /// When split stamped the edition and when it was found finished, milliseconds since the epoch.
     pub stamped: i64,
     pub settled: i64,
@@ -64,13 +68,11 @@ pub(super) async fn write(edition: &Edition, blobs: &dyn Blobs) -> Result<(), Fa
         size: opened.blob.as_ref().map(|blob| blob.size),
         attributes: opened.about.attributes.clone(),
         parts: edition
-            .chunks_by_part()
-            .map(|(part, chunks)| ManifestPart {
-                part,
-                chunks: chunks.to_vec(),
-            })
+            .finished_by_part()
+            .map(|(part, chunks)| ManifestPart { part, chunks })
             .collect(),
         chunks: edition.finished_chunks().len(),
+        gaps: edition.dead().to_vec(),
         stamped: lineage.stamped,
         settled: now_ms(),
     };
