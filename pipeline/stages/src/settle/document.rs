@@ -1,13 +1,14 @@
-//! One document: what readers see, what is on its way, and the steps that follow from it.
+//! One document: what readers see, what is on its way, and what is to be done next.
 
-use penstock_runtime::Failure;
+mod steps;
+
 use penstock_schemas::{
     Completed, Completion, DeadRef, LedgerEntry, Lineage, Outcome, Progress, Step, Visible, now_ms,
 };
 use uuid::Uuid;
 
+use super::Partial;
 use super::edition::{Edition, Standing, order_of};
-use super::{Partial, Stores, manifest};
 
 #[derive(Debug, Clone)]
 pub(super) struct Document {
@@ -26,6 +27,14 @@ pub(super) struct Document {
     /// An edition that has just failed, to be told of once.
     failed: Option<Uuid>,
 }
+
+/// On its way into readers' sight.
+const FLIPS: [Step; 4] = [
+    Step::Settled,
+    Step::Swept,
+    Step::ShownVectors,
+    Step::ShownGraph,
+];
 
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +70,7 @@ impl Document {
             return;
         }
         if self.is_superseded(lineage) {
-            let wrote = matches!(progress.stage.as_str(), "index" | "link");
-            self.stale |= wrote && progress.outcome == Outcome::Outputs;
+            self.fold_late(progress);
             return;
         }
         if self.visible_edition() == Some(lineage.edition) && !self.is_open(lineage.edition) {
@@ -72,6 +80,7 @@ impl Document {
             // Anything else is a replay of a finished edition: its writes were no-ops.
             return;
         }
+        let is_seen = self.visible_edition() == Some(lineage.edition);
         let edition = self.open_mut(lineage, progress.at);
         if edition.step == Step::Abandoned {
             edition.step = Step::Gathering;
@@ -80,23 +89,32 @@ impl Document {
             edition.reopen();
             return;
         }
+        // While gathering nobody asks, and counting takes its time.
+        let before = (edition.step != Step::Gathering).then(|| edition.finished_chunks().len());
         edition.fold(progress);
-        if matches!(edition.step, Step::Gathering | Step::Failed) {
-            let was_failed = edition.step == Step::Failed;
-            match edition.standing() {
-                Standing::Waiting => edition.step = Step::Gathering,
-                Standing::Whole => {
-                    edition.forgive();
+        let grew = before.is_some_and(|before| edition.finished_chunks().len() > before);
+        if FLIPS.contains(&edition.step) {
+            if grew {
+                // A gap was closed after the steps that should have shown it too.
+                edition.step = Step::Settled;
+            }
+            return;
+        }
+        let was_failed = edition.step == Step::Failed;
+        match edition.standing() {
+            Standing::Waiting => edition.step = Step::Gathering,
+            Standing::Whole => {
+                edition.forgive();
+                edition.step = Step::Settled;
+            }
+            Standing::Failed => {
+                edition.forgive();
+                edition.step = Step::Failed;
+                let shows = partial == Partial::Show && !edition.finished_chunks().is_empty();
+                if shows && (grew || !was_failed) {
                     edition.step = Step::Settled;
-                }
-                Standing::Failed => {
-                    edition.forgive();
-                    edition.step = Step::Failed;
-                    if partial == Partial::Show && !edition.finished_chunks().is_empty() {
-                        edition.step = Step::Settled;
-                    } else if !was_failed || progress.outcome == Outcome::Dead {
-                        self.failed = Some(lineage.edition);
-                    }
+                } else if !was_failed || progress.outcome == Outcome::Dead && !is_seen {
+                    self.failed = Some(lineage.edition);
                 }
             }
         }
@@ -111,8 +129,11 @@ impl Document {
 
     /// Gives up editions that are not done and had no progress since `limit` (milliseconds since the epoch).
     pub fn abandon_older_than(&mut self, limit: i64) -> Option<Completed> {
+        let seen = self.visible_edition();
         let edition = self.open.iter_mut().find(|it| {
-            matches!(it.step, Step::Gathering | Step::Failed) && it.last_progress_at < limit
+            matches!(it.step, Step::Gathering | Step::Failed)
+                && it.last_progress_at < limit
+                && seen != Some(it.lineage.edition)
         })?;
         edition.abandon();
         self.stale = true;
@@ -123,13 +144,9 @@ impl Document {
         if self.removing.is_some() {
             return Work::Remove;
         }
-        let flips = [
-            Step::Settled,
-            Step::Swept,
-            Step::ShownVectors,
-            Step::ShownGraph,
-        ];
-        if let Some(edition) = self.open.iter().find(|it| flips.contains(&it.step)) {
+        // The newest: an older one must not be shown while a newer one is half-way, and goes with its flip.
+        let flips = self.open.iter().filter(|it| FLIPS.contains(&it.step));
+        if let Some(edition) = flips.max_by_key(|it| it.order()) {
             return Work::Flip(edition.lineage.edition);
         }
         if self.stale { Work::Sweep } else { Work::None }
@@ -137,25 +154,10 @@ impl Document {
 
     /// True where nothing is going on that time alone could change.
     pub fn is_at_rest(&self) -> bool {
-        self.work() == Work::None
-            && self
-                .open
-                .iter()
-                .all(|edition| edition.step == Step::Abandoned)
-    }
-
-    /// Takes the next step. Idempotent: a crash before the entry is written repeats it.
-    pub async fn step(&mut self, stores: &Stores) -> Result<Option<Completed>, Failure> {
-        match self.work() {
-            Work::None => Ok(None),
-            Work::Remove => self.remove(stores).await,
-            Work::Flip(edition) => self.flip(edition, stores).await,
-            Work::Sweep => {
-                self.sweep(stores).await?;
-                self.stale = false;
-                Ok(None)
-            }
-        }
+        let seen = self.visible_edition();
+        let waits_for_nothing =
+            |it: &Edition| it.step == Step::Abandoned || seen == Some(it.lineage.edition);
+        self.work() == Work::None && self.open.iter().all(waits_for_nothing)
     }
 
     pub fn entry(&self) -> LedgerEntry {
@@ -171,116 +173,23 @@ impl Document {
         }
     }
 
-    async fn flip(&mut self, id: Uuid, stores: &Stores) -> Result<Option<Completed>, Failure> {
-        let Some(index) = self.open.iter().position(|it| it.lineage.edition == id) else {
-            return Ok(None);
+    /// Something was written for an edition that readers will never see. Kept in the ledger as given up, so that a crash
+    /// does not forget to sweep it.
+    fn fold_late(&mut self, progress: &Progress) {
+        let writes: &[&str] = match self.deleted >= Some(progress.lineage.version) {
+            // Its bytes and vectors are to go too.
+            true => &["parse", "embed", "index", "link"],
+            false => &["index", "link"],
         };
-        let edition = &self.open[index];
-        let chunks = edition.finished_chunks();
-        match edition.step {
-            Step::Settled => {
-                let vectors = stores.vectors.retain_chunks(self.id, id, &chunks);
-                let graph = stores.graph.retain_chunks(self.id, id, &chunks);
-                vectors.await?;
-                graph.await?;
-                self.open[index].step = Step::Swept;
-            }
-            Step::Swept => {
-                stores.vectors.show(self.id, id).await?;
-                self.open[index].step = Step::ShownVectors;
-            }
-            Step::ShownVectors => {
-                manifest::write(edition, stores.blobs.as_ref()).await?;
-                stores.graph.show(self.id, id, &chunks).await?;
-                self.open[index].step = Step::ShownGraph;
-            }
-            _ => return self.finish_flip(index, &chunks, stores).await.map(Some),
+        if progress.outcome != Outcome::Outputs || !writes.contains(&progress.stage.as_str()) {
+            return;
         }
-        Ok(None)
-    }
-
-    async fn finish_flip(
-        &mut self,
-        index: usize,
-        chunks: &[Uuid],
-        stores: &Stores,
-    ) -> Result<Completed, Failure> {
-        let order = self.open[index].order();
-        let edition = self.open[index].clone();
-        self.open.retain(|it| it.order() > order);
-        let mut kept = self.kept_editions();
-        kept.push(edition.lineage.edition);
-        if let Err(failure) = retain(stores, self.id, &kept).await {
-            // Put it back: the step is taken again.
-            self.open.insert(0, edition);
-            return Err(failure);
+        self.stale = true;
+        if !self.is_open(progress.lineage.edition) {
+            let mut edition = Edition::new(progress.lineage.clone(), progress.at);
+            edition.abandon();
+            self.open.push(edition);
         }
-        let manifest = manifest::manifest_key(&edition.lineage);
-        let completed = completed_of(&edition, Completion::Visible, Some(manifest.clone()));
-        if let Some(opened) = edition.opened {
-            self.visible = Some(Visible {
-                lineage: edition.lineage,
-                opened,
-                chunks: chunks.len() as i32,
-                manifest: Some(manifest),
-                at: completed.at,
-            });
-        }
-        self.stale = false;
-        Ok(completed)
-    }
-
-    async fn remove(&mut self, stores: &Stores) -> Result<Option<Completed>, Failure> {
-        let Some(lineage) = self.removing.clone() else {
-            return Ok(None);
-        };
-        self.sweep(stores).await?;
-        let path = self.visible.as_ref().map(|it| it.opened.about.path.clone());
-        if self.visible_version() <= Some(lineage.version) {
-            self.visible = None;
-        }
-        if self.visible.is_none() && self.open.is_empty() {
-            // Nothing of the document is wanted any more: its bytes and its cached vectors go too.
-            let prefix = format!("{}/{}/", self.group, self.id);
-            for (key, _) in stores.blobs.list(&prefix).await? {
-                stores.blobs.delete(&key).await?;
-            }
-            stores.cache.forget(&self.group, self.id).await?;
-        }
-        let at = now_ms();
-        self.removed_at = Some(at);
-        self.removing = None;
-        self.stale = false;
-        Ok(Some(Completed {
-            lineage,
-            outcome: Completion::Removed,
-            path: path.unwrap_or_default(),
-            parts: 0,
-            chunks: 0,
-            dead: Vec::new(),
-            manifest: None,
-            at,
-        }))
-    }
-
-    /// Deletes everything in both stores that is neither visible nor on its way.
-    async fn sweep(&self, stores: &Stores) -> Result<(), Failure> {
-        let mut kept = self.kept_editions();
-        let fence = self.removing.as_ref().map(|it| it.version);
-        if let Some(visible) = &self.visible
-            && fence.is_none_or(|fence| visible.lineage.version > fence)
-        {
-            kept.push(visible.lineage.edition);
-        }
-        retain(stores, self.id, &kept).await
-    }
-
-    fn kept_editions(&self) -> Vec<Uuid> {
-        self.open
-            .iter()
-            .filter(|it| it.step != Step::Abandoned)
-            .map(|it| it.lineage.edition)
-            .collect()
     }
 
     fn fold_deletion(&mut self, lineage: &Lineage) {
@@ -335,12 +244,6 @@ impl Document {
     }
 }
 
-/// Both stores keep only these editions of the document.
-async fn retain(stores: &Stores, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
-    stores.vectors.retain_editions(document, editions).await?;
-    stores.graph.retain_editions(document, editions).await
-}
-
 fn completed_of(edition: &Edition, outcome: Completion, manifest: Option<String>) -> Completed {
     let opened = edition.opened.as_ref();
     let mut dead: Vec<DeadRef> = edition.dead().to_vec();
@@ -359,6 +262,8 @@ fn completed_of(edition: &Edition, outcome: Completion, manifest: Option<String>
 
 impl From<LedgerEntry> for Document {
     fn from(entry: LedgerEntry) -> Self {
+        // Whether what was given up has been swept is not in the ledger. Sweeping again does no harm.
+        let stale = entry.open.iter().any(|it| it.step == Step::Abandoned);
         // A deletion whose end is not in the ledger is carried out again.
         let removing = match (entry.deleted, entry.removed_at) {
             (Some(version), None) => Some(Lineage {
@@ -379,7 +284,7 @@ impl From<LedgerEntry> for Document {
             removed_at: entry.removed_at,
             newest: entry.newest,
             removing,
-            stale: false,
+            stale,
             failed: None,
         }
     }

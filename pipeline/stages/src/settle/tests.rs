@@ -201,6 +201,42 @@ fn what_is_abandoned_is_swept_and_remembered() {
     let entry = document.entry();
     assert_eq!(entry.open[0].step, Step::Abandoned);
     assert!(entry.open[0].parts.is_empty());
+    // A crash before the sweep does not forget it.
+    assert_eq!(Document::from(entry).work(), Work::Sweep);
+}
+
+#[test]
+fn what_is_written_for_a_deleted_document_is_swept_also_after_a_restart() {
+    let check = |late: Progress, work: Work| {
+        let mut entry = folded(&[progress(2, "split", Outcome::Deleted)]).entry();
+        entry.removed_at = Some(11);
+        let mut document = Document::from(entry);
+        document.fold(&late, Partial::Hide);
+        assert_eq!(document.work(), work, "{late:#?}");
+        assert_eq!(Document::from(document.entry()).work(), work, "{late:#?}");
+    };
+    check(stored(1, "index", &[7]), Work::Sweep);
+    check(stored(1, "link", &[7]), Work::Sweep);
+    check(stored(1, "embed", &[7]), Work::Sweep);
+    check(progress(1, "parse", Outcome::Outputs), Work::Sweep);
+    check(opened(1, 1), Work::None);
+    check(dead(1, "parse", Some(0), None), Work::None);
+}
+
+#[test]
+fn the_newest_of_two_settled_editions_is_shown_first() {
+    let whole = |version| {
+        [
+            opened(version, 1),
+            listed(version, 0, 1, &[7]),
+            stored(version, "index", &[7]),
+            stored(version, "link", &[7]),
+        ]
+    };
+    for order in [[1, 2], [2, 1]] {
+        let document = folded(&order.map(whole).concat());
+        assert_eq!(document.work(), Work::Flip(lineage(2).edition));
+    }
 }
 
 proptest! {

@@ -1,0 +1,170 @@
+//! The steps that follow from what is known of a document: the flip, removal, sweeping.
+
+use penstock_runtime::Failure;
+use penstock_schemas::{Completed, Completion, Step, Visible, now_ms};
+use uuid::Uuid;
+
+use super::super::edition::{Edition, Standing};
+use super::super::{Stores, manifest};
+use super::{Document, Work, completed_of};
+
+impl Document {
+    /// Takes the next step. Idempotent: a crash before the entry is written repeats it.
+    pub async fn step(&mut self, stores: &Stores) -> Result<Option<Completed>, Failure> {
+        match self.work() {
+            Work::None => Ok(None),
+            Work::Remove => self.remove(stores).await,
+            Work::Flip(edition) => self.flip(edition, stores).await,
+            Work::Sweep => {
+                self.sweep(stores).await?;
+                self.swept();
+                Ok(None)
+            }
+        }
+    }
+
+    async fn flip(&mut self, id: Uuid, stores: &Stores) -> Result<Option<Completed>, Failure> {
+        let Some(index) = self.open.iter().position(|it| it.lineage.edition == id) else {
+            return Ok(None);
+        };
+        let edition = &self.open[index];
+        let chunks = edition.finished_chunks();
+        match edition.step {
+            Step::Settled => {
+                let vectors = stores.vectors.retain_chunks(self.id, id, &chunks);
+                let graph = stores.graph.retain_chunks(self.id, id, &chunks);
+                vectors.await?;
+                graph.await?;
+                self.open[index].step = Step::Swept;
+            }
+            Step::Swept => {
+                stores.vectors.show(self.id, id).await?;
+                self.open[index].step = Step::ShownVectors;
+            }
+            Step::ShownVectors => {
+                manifest::write(edition, stores.blobs.as_ref()).await?;
+                stores.graph.show(self.id, id, &chunks).await?;
+                self.open[index].step = Step::ShownGraph;
+            }
+            _ => return self.finish_flip(index, &chunks, stores).await.map(Some),
+        }
+        Ok(None)
+    }
+
+    async fn finish_flip(
+        &mut self,
+        index: usize,
+        chunks: &[Uuid],
+        stores: &Stores,
+    ) -> Result<Completed, Failure> {
+        let edition = self.open[index].clone();
+        let (id, order) = (edition.lineage.edition, edition.order());
+        let newer = self
+            .open
+            .iter()
+            .filter(|it| it.order() > order && it.step != Step::Abandoned);
+        let mut kept: Vec<Uuid> = newer.map(|it| it.lineage.edition).collect();
+        kept.push(id);
+        retain(stores, self.id, &kept).await?;
+        // With gaps it stays open beside what is visible: a redrive can still close them.
+        let whole = edition.standing() == Standing::Whole;
+        self.open[index].step = Step::Failed;
+        self.open
+            .retain(|it| it.order() > order || it.lineage.edition == id && !whole);
+        let manifest = manifest::manifest_key(&edition.lineage);
+        let completed = completed_of(&edition, Completion::Visible, Some(manifest.clone()));
+        if let Some(opened) = edition.opened {
+            self.visible = Some(Visible {
+                lineage: edition.lineage,
+                opened,
+                chunks: chunks.len() as i32,
+                manifest: Some(manifest),
+                at: completed.at,
+            });
+        }
+        self.swept();
+        Ok(completed)
+    }
+
+    async fn remove(&mut self, stores: &Stores) -> Result<Option<Completed>, Failure> {
+        let Some(lineage) = self.removing.clone() else {
+            return Ok(None);
+        };
+        self.sweep(stores).await?;
+        let path = self.visible.as_ref().map(|it| it.opened.about.path.clone());
+        if self.visible_version() <= Some(lineage.version) {
+            self.visible = None;
+        }
+        self.forget(stores).await?;
+        let at = now_ms();
+        self.removed_at = Some(at);
+        self.removing = None;
+        self.swept();
+        Ok(Some(Completed {
+            lineage,
+            outcome: Completion::Removed,
+            path: path.unwrap_or_default(),
+            parts: 0,
+            chunks: 0,
+            dead: Vec::new(),
+            manifest: None,
+            at,
+        }))
+    }
+
+    /// Where nothing of a deleted document is wanted any more, its bytes and its cached vectors go too.
+    async fn forget(&self, stores: &Stores) -> Result<(), Failure> {
+        let wanted = self.open.iter().any(|it| !self.is_superseded(&it.lineage));
+        if self.deleted.is_none() || self.visible.is_some() || wanted {
+            return Ok(());
+        }
+        let prefix = format!("{}/{}/", self.group, self.id);
+        for (key, _) in stores.blobs.list(&prefix).await? {
+            stores.blobs.delete(&key).await?;
+        }
+        stores.cache.forget(&self.group, self.id).await
+    }
+
+    /// Both stores hold nothing but what is kept: there is nothing left to remember of what readers will never see.
+    fn swept(&mut self) {
+        self.stale = false;
+        let superseded = |it: &Edition| self.is_superseded(&it.lineage);
+        let gone: Vec<Uuid> = self
+            .open
+            .iter()
+            .filter(|it| it.step == Step::Abandoned && superseded(it))
+            .map(|it| it.lineage.edition)
+            .collect();
+        self.open.retain(|it| !gone.contains(&it.lineage.edition));
+    }
+
+    /// Deletes everything in both stores that is neither visible nor on its way.
+    async fn sweep(&self, stores: &Stores) -> Result<(), Failure> {
+        let mut kept = self.kept_editions();
+        let fence = self.removing.as_ref().map(|it| it.version);
+        if let Some(visible) = &self.visible
+            && fence.is_none_or(|fence| visible.lineage.version > fence)
+        {
+            kept.push(visible.lineage.edition);
+        }
+        retain(stores, self.id, &kept).await?;
+        if fence.is_none() {
+            self.forget(stores).await?;
+        }
+        Ok(())
+    }
+
+    fn kept_editions(&self) -> Vec<Uuid> {
+        self.open
+            .iter()
+            .filter(|it| it.step != Step::Abandoned)
+            .map(|it| it.lineage.edition)
+            .collect()
+    }
+}
+
+/// Both stores keep only these editions of the document.
+async fn retain(stores: &Stores, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
+    stores.vectors.retain_editions(document, editions).await?;
+    stores.graph.retain_editions(document, editions).await
+}
