@@ -1,5 +1,7 @@
 //! Whole-system tests drive the program as a user does; this is what they share.
 
+pub mod fakes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -328,6 +330,17 @@ pub fn counted(lines: &[String]) -> BTreeMap<&str, usize> {
         *counts.entry(line.as_str()).or_default() += 1;
     }
     counts
+}
+
+/// Numbers between 0 and 1 from a fixed seed, so that a failure can be looked at again.
+pub fn moments(seed: u64) -> impl Iterator<Item = f64> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / (1u64 << 31) as f64
+    })
 }
 
 /// Asserts that two dumps are equal, and names what differs.

@@ -2,18 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use penstock_tests::{Bench, assert_same, copy_samples, until};
-
-/// A fixed seed, so that a failure can be looked at again; the moments still differ with the machine's speed.
-fn moments(seed: u64) -> impl Iterator<Item = f64> {
-    let mut state = seed;
-    std::iter::repeat_with(move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as f64 / (1u64 << 31) as f64
-    })
-}
+use penstock_tests::{Bench, assert_same, copy_samples, moments, until};
 
 #[tokio::test]
 async fn ten_kills_leave_no_trace() {
@@ -35,6 +24,7 @@ async fn ten_kills_leave_no_trace() {
     let shaken = Bench::new();
     let folder = docs.display().to_string();
     let args = ["ingest", folder.as_str(), "--source", "test"];
+    // The seed is fixed, but the moments still differ with the machine's speed.
     for moment in moments(20_250_314).take(10) {
         let mut running = shaken.spawn(&args);
         let age = Duration::from_secs_f64(0.3 + moment * whole.as_secs_f64() / 3.0);

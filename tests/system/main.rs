@@ -12,3 +12,4 @@ mod crashes;
 mod errors;
 mod producer;
 mod samples;
+mod topology;

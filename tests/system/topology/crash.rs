@@ -1,0 +1,99 @@
+//! Broken off at any moment and started again: the stores end as if nothing had happened.
+
+use std::time::Duration;
+
+use penstock_schemas::Completion;
+use penstock_tests::{assert_same, moments};
+
+use super::world::{Paper, World, close, papers};
+
+/// New documents, an update, and an older version that comes late.
+fn history() -> Vec<Paper> {
+    let mut all = papers(3);
+    all.push(Paper::about("rules.md", 1, "berth four"));
+    all.push(Paper::about("rules.md", 3, "berth nine"));
+    all.push(Paper::about("rules.md", 2, "berth six"));
+    all
+}
+
+async fn check(seed: u64) {
+    const CRASHES: usize = 6;
+    let papers = history();
+    let calm = World::undisturbed(&papers).await;
+    let mut world = World::new();
+    commit_often(&mut world);
+    for faults in [
+        &world.vectors.faults,
+        &world.graph.faults,
+        &world.blobs.faults,
+        &world.cache.faults,
+    ] {
+        faults.set_delay(Duration::from_millis(4));
+    }
+    world.bus.set_produce_delay(Duration::from_millis(2));
+    world.send_all(&papers).await;
+    let mut crashes = 0;
+    for moment in moments(seed).take(CRASHES) {
+        let pipeline = world.start();
+        let age = world.age() + 1 + (moment * calm.age() as f64 / 4.0) as usize;
+        world
+            .until("the moment of the crash", |world| {
+                world.age() >= age || world.is_quiet()
+            })
+            .await;
+        crashes += usize::from(!world.is_quiet());
+        drop(pipeline);
+    }
+    assert!(
+        crashes > 2,
+        "seed {seed}: only {crashes} crashes in the middle of the work"
+    );
+    let pipeline = world.start();
+    world.quiet().await;
+    close(pipeline).await;
+    world.assert_no_letters();
+    world.sound().await;
+    for paper in &papers[..3] {
+        let outcomes = world.outcomes(paper);
+        assert!(
+            !outcomes.is_empty(),
+            "seed {seed}: nobody was told of {}",
+            paper.key
+        );
+        assert!(outcomes.iter().all(|it| *it == (1, Completion::Visible)));
+    }
+    assert_eq!(world.visible(&papers[3]), Some(3));
+    assert_same(&calm.contents(), &world.contents());
+    assert_eq!(calm.blobs.keys(""), world.blobs.keys(""), "seed {seed}");
+}
+
+/// Some crashes then fall behind a commit, some before it.
+fn commit_often(world: &mut World) {
+    let policies = &mut world.policies;
+    for policy in [
+        &mut policies.split,
+        &mut policies.parse,
+        &mut policies.shard,
+        &mut policies.embed,
+        &mut policies.index,
+        &mut policies.link,
+        &mut policies.settle,
+    ] {
+        policy.commit_every = Duration::from_millis(30);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn crashes_leave_no_trace() {
+    check(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn crashes_at_other_moments_leave_no_trace() {
+    check(2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn crashes_at_still_other_moments_leave_no_trace() {
+    check(3).await;
+}
