@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use penstock_schemas::Completion;
+use penstock::pipeline::group_of;
+use penstock_schemas::{Completion, topics};
 use penstock_tests::{assert_same, moments};
 
 use super::world::{Paper, World, close, papers};
@@ -30,7 +31,7 @@ async fn check(seed: u64) {
     ] {
         faults.set_delay(Duration::from_millis(4));
     }
-    world.bus.set_produce_delay(Duration::from_millis(2));
+    world.bus.set_produce_delay(Duration::from_millis(20));
     world.send_all(&papers).await;
     let mut crashes = 0;
     for moment in moments(seed).take(CRASHES) {
@@ -79,7 +80,7 @@ fn commit_often(world: &mut World) {
         &mut policies.link,
         &mut policies.settle,
     ] {
-        policy.commit_every = Duration::from_millis(30);
+        policy.commit_every = Duration::from_millis(10);
     }
 }
 
@@ -96,4 +97,40 @@ async fn crashes_at_other_moments_leave_no_trace() {
 #[tokio::test(start_paused = true)]
 async fn crashes_at_still_other_moments_leave_no_trace() {
     check(3).await;
+}
+
+/// The ledger has it that there is something to sweep, and then nobody is there to do it.
+#[tokio::test(start_paused = true)]
+async fn what_came_late_is_swept_after_a_crash() {
+    let new = Paper::about("rules.md", 2, "berth nine");
+    let old = Paper::about("rules.md", 1, "berth four");
+    let world = World::undisturbed(&[new.clone()]).await;
+    let before = world.contents();
+    let pipeline = world.start();
+    world.send(&old).await;
+    let linked = |world: &World| {
+        let progress = world.bus.read(topics::PROGRESS).unwrap();
+        let mut of_old = progress
+            .iter()
+            .filter(|it| it.lineage.version.as_u128() == 1);
+        of_old.any(|it| it.stage == "link")
+    };
+    world.until("all of it is written", linked).await;
+    world.vectors.faults.set_down(true);
+    let settle = group_of("settle");
+    world.bus.caught_up(&settle, topics::PROGRESS.name()).await;
+    drop(pipeline);
+    assert!(
+        world.contents().len() > before.len(),
+        "it was swept before the crash"
+    );
+
+    world.vectors.faults.set_down(false);
+    let pipeline = world.start();
+    world.quiet().await;
+    // Until settle has started nothing tells a ledger with nothing to do from one nobody has read.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    close(pipeline).await;
+    assert_eq!(world.contents(), before);
+    world.sound().await;
 }

@@ -224,6 +224,29 @@ fn what_is_written_for_a_deleted_document_is_swept_also_after_a_restart() {
 }
 
 #[test]
+fn a_gap_that_is_closed_in_the_middle_of_the_flip_is_shown_too() {
+    let mut document = Document::new(DOCUMENT, "g");
+    let with_a_gap = [
+        opened(1, 1),
+        listed(1, 0, 1, &[7, 8]),
+        stored(1, "index", &[7, 8]),
+        stored(1, "link", &[7]),
+        dead(1, "link", Some(0), Some(8)),
+    ];
+    for it in &with_a_gap {
+        document.fold(it, Partial::Show);
+    }
+    let mut entry = document.entry();
+    assert_eq!(entry.open[0].step, Step::Settled);
+    entry.open[0].step = Step::ShownVectors;
+    let mut document = Document::from(entry);
+    document.fold(&stored(1, "link", &[7]), Partial::Show);
+    assert_eq!(document.entry().open[0].step, Step::ShownVectors);
+    document.fold(&stored(1, "link", &[8]), Partial::Show);
+    assert_eq!(document.entry().open[0].step, Step::Settled);
+}
+
+#[test]
 fn the_newest_of_two_settled_editions_is_shown_first() {
     let whole = |version| {
         [
