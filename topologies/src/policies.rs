@@ -24,6 +24,7 @@ impl Policies {
         const AGE: Duration = Duration::from_millis(20);
         let mut embed = batches(64, AGE);
         embed.window.cost = config.embed.batch_tokens;
+        embed.throttle.tolerance = OWN_WORK;
         Self {
             split: few(4),
             parse: few(2 * threads(config.parse.threads)),
@@ -41,6 +42,10 @@ impl Policies {
     }
 }
 
+/// Where a stage waits for nobody but its own processor, the time it takes says nothing of a queue elsewhere: beside
+/// other busy processes it would shrink to one record at a time. Failures and the lag downstream still throttle it.
+const OWN_WORK: f64 = f64::INFINITY;
+
 /// For stages whose records are heavy: one to a batch, at most `most` at once.
 fn few(most: usize) -> Policy {
     Policy {
@@ -55,6 +60,7 @@ fn few(most: usize) -> Policy {
         throttle: ThrottlePolicy {
             start: most,
             max: most,
+            tolerance: OWN_WORK,
             ..ThrottlePolicy::default()
         },
         ..Policy::default()
@@ -74,6 +80,8 @@ fn batches(count: usize, age: Duration) -> Policy {
             ..Cap::default()
         },
         throttle: ThrottlePolicy {
+            // Less than a batch gains the store nothing: it pays more for each record.
+            min: count,
             start: 2 * count,
             max: 2 * count,
             ..ThrottlePolicy::default()

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -130,13 +131,21 @@ impl Throttle {
     }
 }
 
-/// Latency per unit of cost: its best and its recent value, in seconds.
+/// Latency per unit of cost, by the size of what was done: small batches pay more for each record, and compared with
+/// large ones they would look like a queue, shrink the limit, and become smaller still.
 #[derive(Debug, Default)]
 struct Latency {
-    best: Option<f64>,
-    recent: f64,
-    /// Of a whole attempt.
+    by_size: BTreeMap<u32, OfSize>,
+    /// Size of the last attempt, and how long it took.
+    size: u32,
     last: Duration,
+}
+
+/// Best and recent value, in seconds.
+#[derive(Debug)]
+struct OfSize {
+    best: f64,
+    recent: f64,
 }
 
 /// Per sample; a best is forgotten over some thousands. Faster, and the best would follow a queue as it builds.
@@ -144,26 +153,33 @@ const DRIFT: f64 = 0.000_2;
 
 impl Latency {
     fn sample(&mut self, latency: Duration, cost: u64) {
-        let unit = latency.as_secs_f64() / cost.max(1) as f64;
+        /// Sizes to a doubling: within one, the fixed cost of an attempt changes its unit cost by a fifth at most.
+        const STEPS: f64 = 4.0;
+        let cost = cost.max(1) as f64;
+        let unit = latency.as_secs_f64() / cost;
         self.last = latency;
-        match self.best {
-            None => {
-                self.best = Some(unit);
-                self.recent = unit;
-            }
-            Some(best) => {
-                self.recent += (unit - self.recent) * 0.2;
-                // The best drifts towards the present, so that one lucky sample does not bind for ever.
-                self.best = Some(unit.min(best + (self.recent - best).max(0.0) * DRIFT));
-            }
-        }
+        self.size = (cost.log2() * STEPS) as u32;
+        let of_size = self.by_size.entry(self.size).or_insert(OfSize {
+            best: unit,
+            recent: unit,
+        });
+        of_size.recent += (unit - of_size.recent) * 0.2;
+        // The best drifts towards the present, so that one lucky sample does not bind for ever.
+        let drift = (of_size.recent - of_size.best).max(0.0) * DRIFT;
+        of_size.best = unit.min(of_size.best + drift);
     }
 
     fn is_slow(&self, tolerance: f64) -> bool {
         /// Below this a difference is noise of the machine's, not a queue.
         const NOISE: f64 = 0.000_5;
-        self.best
-            .is_some_and(|best| self.recent > (best * tolerance).max(NOISE))
+        // A best of nothing times infinity is no number.
+        let limit = |best: f64| match tolerance.is_finite() {
+            true => (best * tolerance).max(NOISE),
+            false => f64::INFINITY,
+        };
+        self.by_size
+            .get(&self.size)
+            .is_some_and(|it| it.recent > limit(it.best))
     }
 
     fn recent_pause(&self) -> Duration {
@@ -202,6 +218,21 @@ mod tests {
         }
         assert!(busy.limit(now) > 14, "{}", busy.limit(now));
         assert_eq!(idle.limit(now), 10);
+    }
+
+    /// An attempt has a fixed cost. Where records come few at a time each pays more of it, and nothing is congested.
+    #[test]
+    fn small_batches_are_no_queue() {
+        let mut now = Instant::now();
+        let mut throttle = Throttle::new(policy());
+        for round in 0..2_000 {
+            let records = if round % 3 == 0 { 64 } else { 1 + round % 5 };
+            let latency = 5 * MS + MS / 20 * records;
+            now += latency;
+            throttle.attempted(latency, u64::from(records), throttle.limit(now), now);
+            throttle.produced(latency, records as usize, now);
+        }
+        assert!(throttle.limit(now) > 10, "{}", throttle.limit(now));
     }
 
     #[test]
