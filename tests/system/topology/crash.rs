@@ -6,7 +6,7 @@ use penstock::pipeline::group_of;
 use penstock_schemas::{Completion, topics};
 use penstock_tests::{assert_same, moments};
 
-use super::world::{Paper, World, close, papers};
+use super::world::{Paper, World, close, every, papers};
 
 /// New documents, an update, and an older version that comes late.
 fn history() -> Vec<Paper> {
@@ -22,7 +22,10 @@ async fn check(seed: u64) {
     let papers = history();
     let calm = World::undisturbed(&papers).await;
     let mut world = World::new();
-    commit_often(&mut world);
+    for policy in every(&mut world.policies) {
+        // Some crashes then fall behind a commit, some before it.
+        policy.commit_every = Duration::from_millis(10);
+    }
     for faults in [
         &world.vectors.faults,
         &world.graph.faults,
@@ -66,22 +69,6 @@ async fn check(seed: u64) {
     assert_eq!(world.visible(&papers[3]), Some(3));
     assert_same(&calm.contents(), &world.contents());
     assert_eq!(calm.blobs.keys(""), world.blobs.keys(""), "seed {seed}");
-}
-
-/// Some crashes then fall behind a commit, some before it.
-fn commit_often(world: &mut World) {
-    let policies = &mut world.policies;
-    for policy in [
-        &mut policies.split,
-        &mut policies.parse,
-        &mut policies.shard,
-        &mut policies.embed,
-        &mut policies.index,
-        &mut policies.link,
-        &mut policies.settle,
-    ] {
-        policy.commit_every = Duration::from_millis(10);
-    }
 }
 
 #[tokio::test(start_paused = true)]

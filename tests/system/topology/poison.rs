@@ -171,8 +171,10 @@ async fn a_panic_in_a_store_costs_one_record_at_most() {
     let whole = papers(3);
     let world = World::new();
     let pipeline = world.start();
-    world.vectors.faults.panic_next(1);
     world.send_all(&whole).await;
+    let begun = |world: &World| !world.bus.records(topics::PARTS.name()).is_empty();
+    world.until("the work has begun", begun).await;
+    world.vectors.faults.panic_next(1);
     world.quiet().await;
     close(pipeline).await;
     // A batch that panics is halved and tried again: what panicked once does no harm, unless it stood alone.

@@ -11,7 +11,7 @@ use penstock::pipeline::{Parts, Pipeline, StageSpec, group_of, topology};
 use penstock::policies::Policies;
 use penstock::system::Craft;
 use penstock_runtime::bus::{Bus, Happened};
-use penstock_runtime::{Outgoing, REDRIVES, Record, Stop};
+use penstock_runtime::{Outgoing, Policy, REDRIVES, Record, Stop};
 use penstock_schemas::{
     Codec, Completed, Completion, Document, LedgerEntry, OpenEdition, Step, document_guid, topics,
 };
@@ -105,6 +105,10 @@ impl World {
         config.parse.threads = 2;
         config.shard.max_tokens = 32;
         config.shard.overlap_tokens = 0;
+        let mut policies = Policies::of(&config);
+        for policy in every(&mut policies) {
+            policy.jitter_seed = Some(7);
+        }
         Self {
             bus: Bus::with_all_topics(2),
             vectors: Arc::default(),
@@ -112,7 +116,7 @@ impl World {
             blobs: Arc::default(),
             cache: Arc::default(),
             embedder: Arc::default(),
-            policies: Policies::of(&config),
+            policies,
             config,
         }
     }
@@ -296,6 +300,19 @@ impl World {
         assert!(!self.bus.history().iter().any(trespassed));
         audit.documents
     }
+}
+
+/// The policies of all stages.
+pub fn every(policies: &mut Policies) -> [&mut Policy; 7] {
+    [
+        &mut policies.split,
+        &mut policies.parse,
+        &mut policies.shard,
+        &mut policies.embed,
+        &mut policies.index,
+        &mut policies.link,
+        &mut policies.settle,
+    ]
 }
 
 /// Stops as a process does that is asked to.
