@@ -30,7 +30,7 @@ demo: build model
 	@samples/demo.sh "$(BIN)" "$(DATA)"
 
 test: build model
-	@scripts/setup.sh python
+	@scripts/setup.sh python servers
 	cargo test $(ALL) --no-fail-fast
 
 check: setup

@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh           build packages and the Rust toolchain
 #   scripts/setup.sh python    also what the Python producer and its test need, in a folder of their own
+#   scripts/setup.sh servers   also Java, and the jars of the servers that tests start
 #   scripts/setup.sh deny      also cargo-deny
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +16,7 @@ fail() {
   exit 1
 }
 
-system_packages() {
+system_packages() { # PACKAGE…
   local missing=()
   if ! command -v dpkg-query >/dev/null; then
     # Not Debian: say what is needed where it is missing, and let the build speak for the rest.
@@ -23,7 +24,7 @@ system_packages() {
       fail "install a C compiler, cmake, pkg-config and the headers of OpenSSL, curl and zstd, then run this again"
     return
   fi
-  for package in "${packages[@]}"; do
+  for package in "$@"; do
     [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
@@ -60,17 +61,38 @@ python_packages() {
   echo "$wanted" >"$venv/installed"
 }
 
+# Apache Kafka from its published artifacts, into a folder that tests look in. A warm run looks at one file.
+server_jars() {
+  local jars="$cache/jars" wanted packages=()
+  wanted="$(sha256sum tests/servers/pom.xml | cut -d' ' -f1)"
+  command -v java >/dev/null || packages+=(default-jre-headless)
+  command -v openssl >/dev/null || packages+=(openssl)
+  if [ "$(cat "$jars/installed" 2>/dev/null)" != "$wanted" ]; then
+    command -v mvn >/dev/null || packages+=(maven)
+  fi
+  [ ${#packages[@]} -eq 0 ] || system_packages "${packages[@]}"
+  [ "$(cat "$jars/installed" 2>/dev/null)" = "$wanted" ] && return
+  echo "setup: fetching Apache Kafka for the tests" >&2
+  command -v mvn >/dev/null || fail "Maven is missing: install Java 17 or newer and Maven, then run this again"
+  rm -rf "$jars" "$jars.new"
+  mvn --quiet --batch-mode -Dstyle.color=never --file tests/servers/pom.xml dependency:copy-dependencies \
+    -DoutputDirectory="$jars.new" >&2 || fail "mvn dependency:copy-dependencies failed"
+  echo "$wanted" >"$jars.new/installed"
+  mv "$jars.new" "$jars"
+}
+
 cargo_deny() {
   [ -x "$cache/tools/bin/cargo-deny" ] && return
   echo "setup: installing cargo-deny" >&2
   cargo install --quiet --locked --root "$cache/tools" cargo-deny || fail "cargo install cargo-deny failed"
 }
 
-system_packages
+system_packages "${packages[@]}"
 toolchain
 for extra in "$@"; do
   case "$extra" in
     python) python_packages ;;
+    servers) server_jars ;;
     deny) cargo_deny ;;
     *) fail "unknown: $extra" ;;
   esac

@@ -1,0 +1,40 @@
+//! Real servers for tests, started from their published artifacts on free loopback ports. `scripts/setup.sh servers`
+//! fetches the artifacts; where they are missing a test fails and says so.
+//!
+//! Whatever happens to the process that started a server, by the end of it the server is gone, and so is its folder,
+//! unless a test failed: then the logs stay, and the test says where.
+
+mod certificates;
+mod janitor;
+mod kafka;
+mod settings;
+
+use std::path::PathBuf;
+
+pub use certificates::{Certificates, KEY_PASSWORD};
+pub use kafka::{Kafka, Witness};
+pub use settings::{Listener, PASSWORD, USER};
+
+/// Folder of the servers' jars.
+fn jars() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+        .unwrap_or_default();
+    let jars = cache.join("penstock/jars");
+    if !jars.join("installed").exists() {
+        fail(&format!(
+            "{} is missing or half full: run `make test`, or scripts/setup.sh servers",
+            jars.display()
+        ));
+    }
+    jars
+}
+
+#[allow(
+    clippy::panic,
+    reason = "tests end by panicking; this crate is theirs alone"
+)]
+fn fail(reason: &str) -> ! {
+    panic!("{reason}")
+}
