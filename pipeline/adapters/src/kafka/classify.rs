@@ -1,11 +1,19 @@
 use penstock_runtime::Failure;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::config::is_secret;
+
 /// Whose fault an error of the log is. `doing` says what was tried, on what.
 pub fn classify(error: &KafkaError, doing: &str) -> Failure {
-    if let KafkaError::ClientConfig(_, what, name, value) = error {
+    // The value is not repeated, for it may be a secret; librdkafka's own words may repeat it.
+    if let KafkaError::ClientConfig(_, what, name, _) = error {
+        let what = if is_secret(name) {
+            "not a setting, or not such a value"
+        } else {
+            what.trim()
+        };
         return Failure::fatal(format!(
-            "{doing}: kafka setting {name} = {value}: {what}; correct kafka.properties"
+            "{doing}: setting {name}: {what}; correct kafka.properties"
         ));
     }
     let reason = format!("{doing}: {error}");
@@ -136,7 +144,7 @@ mod tests {
         let failure = classify(&error, "connect");
         assert_eq!(failure.class(), "fatal");
         assert!(
-            failure.reason().contains("no.such.setting = 7"),
+            failure.reason().contains("setting no.such.setting"),
             "{failure}"
         );
     }

@@ -1,12 +1,53 @@
 use std::collections::BTreeMap;
 
+use penstock_runtime::Failure;
 use rdkafka::ClientConfig;
+
+use super::classify;
 
 /// The largest record we produce or fetch: bytes.
 pub(super) const MAX_RECORD: usize = 16 * 1024 * 1024;
 
-/// How to reach the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Settings that are not open, and what to do instead: with others records would be lost, or the group torn.
+const OURS: [(&str, &str); 13] = [
+    ("acks", "no record may be lost: remove it"),
+    (
+        "auto.commit.enable",
+        "positions are committed by hand: remove it",
+    ),
+    (
+        "auto.offset.reset",
+        "a group starts at the beginning, or where it stands: remove it",
+    ),
+    ("bootstrap.servers", "set kafka.brokers instead"),
+    (
+        "enable.auto.commit",
+        "positions are committed by hand: remove it",
+    ),
+    (
+        "enable.auto.offset.store",
+        "positions are committed by hand: remove it",
+    ),
+    ("enable.idempotence", "no record may be lost: remove it"),
+    (
+        "enable.partition.eof",
+        "readers need it as it is: remove it",
+    ),
+    ("group.id", "groups are named after their stages: remove it"),
+    ("metadata.broker.list", "set kafka.brokers instead"),
+    (
+        "partition.assignment.strategy",
+        "all members of a group need the same: remove it",
+    ),
+    (
+        "partitioner",
+        "what shares a key must share a partition, whoever sends it: remove it",
+    ),
+    ("request.required.acks", "no record may be lost: remove it"),
+];
+
+/// How to reach the log. Values of `properties` may be secret: they are never shown.
+#[derive(Clone, PartialEq, Eq)]
 pub struct KafkaConfig {
     /// `host:port`, comma-separated.
     pub brokers: String,
@@ -34,6 +75,22 @@ impl KafkaConfig {
             compression: "none".to_owned(),
             ..Self::new(address)
         }
+    }
+
+    /// Refuses properties that librdkafka does not know or that are not open, before anything is connected.
+    pub fn check(&self) -> Result<(), Failure> {
+        let ours = |name: &str| OURS.iter().find(|(ours, _)| *ours == name);
+        if let Some((name, instead)) = self.properties.keys().find_map(|name| ours(name)) {
+            return Err(Failure::fatal(format!(
+                "kafka.properties: {name} is not open; {instead}"
+            )));
+        }
+        for settings in [self.consumer("check"), self.producer()] {
+            settings
+                .create_native_config()
+                .map_err(|error| classify(&error, "kafka.properties"))?;
+        }
+        Ok(())
     }
 
     /// A consumer's settings. Positions are committed by hand only.
@@ -93,5 +150,91 @@ impl KafkaConfig {
         for (name, value) in &self.properties {
             config.set(name, value);
         }
+    }
+}
+
+impl std::fmt::Debug for KafkaConfig {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.properties.keys().collect();
+        formatter
+            .debug_struct("KafkaConfig")
+            .field("brokers", &self.brokers)
+            .field("client_id", &self.client_id)
+            .field("compression", &self.compression)
+            .field("properties", &names)
+            .finish()
+    }
+}
+
+/// Whether the value of a setting may be a secret. Rather one too many.
+pub(super) fn is_secret(name: &str) -> bool {
+    [
+        "password",
+        "secret",
+        "key",
+        "pem",
+        "username",
+        "oauthbearer",
+        "jaas",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> KafkaConfig {
+        let mut config = KafkaConfig::new("127.0.0.1:1");
+        config.properties.insert(name.to_owned(), value.to_owned());
+        config
+    }
+
+    #[test]
+    fn properties_are_checked_before_anything_is_connected() {
+        let check = |name: &str, value: &str, words: &[&str]| {
+            let failure = with(name, value).check().unwrap_err();
+            assert_eq!(failure.class(), "fatal");
+            assert_eq!(failure.reason().lines().count(), 1);
+            for word in words {
+                assert!(failure.reason().contains(word), "{failure} lacks {word}");
+            }
+        };
+        check(
+            "no.such.setting",
+            "7",
+            &["kafka.properties", "no.such.setting"],
+        );
+        check("security.protocol", "tls", &["security.protocol", "tls"]);
+        check("session.timeout.ms", "soon", &["session.timeout.ms"]);
+        check("ssl.truststore.location", "x.jks", &["ssl.ca.location"]);
+        check("acks", "1", &["acks is not open", "remove it"]);
+        check("bootstrap.servers", "a:1", &["kafka.brokers"]);
+        for (name, value) in [
+            ("security.protocol", "sasl_ssl"),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("session.timeout.ms", "6000"),
+            ("linger.ms", "3"),
+        ] {
+            with(name, value).check().unwrap();
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = with("sasl.password", "hunter2");
+        let shown = format!("{config:?}");
+        assert!(
+            shown.contains("sasl.password") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        for name in ["sasl.passwort", "ssl.key.pasword", "ssl.kez.pem"] {
+            let failure = with(name, "hunter2").check().unwrap_err();
+            assert!(failure.reason().contains(name), "{failure}");
+            assert!(!failure.reason().contains("hunter2"), "{failure}");
+        }
+        let failure = with("sasl.password", "hunter2\0").check().unwrap_err();
+        assert!(!failure.reason().contains("hunter2"), "{failure}");
     }
 }

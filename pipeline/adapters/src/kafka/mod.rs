@@ -4,21 +4,26 @@
 mod admin;
 mod classify;
 mod config;
+mod connection;
 mod convert;
 mod ledger;
 mod read;
+mod reader;
 mod sink;
 mod source;
 mod tail;
 #[cfg(test)]
 #[cfg(feature = "embedded")]
 mod tests;
+mod topics;
 
-pub use admin::{Admin, Lag, lags};
+pub use admin::{Admin, Shape};
 pub use classify::classify;
 pub use config::KafkaConfig;
 pub use ledger::LedgerReader;
 pub use read::{Entry, fold_topic, read_topic};
+pub use reader::{Lag, lags};
 pub use sink::KafkaSink;
 pub use source::KafkaSource;
 pub use tail::Tail;
+pub use topics::{Difference, Remedy};

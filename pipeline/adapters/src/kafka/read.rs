@@ -6,17 +6,16 @@ use std::time::{Duration, Instant};
 
 use penstock_runtime::{Failure, Record};
 use penstock_schemas::{Codec, Message, Topic};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::admin::{blocking, numbers, reader};
 use super::config::KafkaConfig;
+use super::connection::is_of_connection;
+use super::reader::{assign, blocking, numbers, reader, watermarks};
 use super::{classify, convert};
 
-const LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 /// Without a record for this long, before the end, a reading is given up.
 const STALLED: Duration = Duration::from_secs(30);
@@ -167,44 +166,15 @@ fn read(
                 open.remove(&number);
             }
             Some(Err(error)) => {
+                if let Some(refused) = consumer.context().refused() {
+                    return Err(refused);
+                }
                 let failure = classify(&error, &doing);
-                if failure.class() != "transient" {
+                if failure.class() != "transient" && !is_of_connection(&error) {
                     return Err(failure);
                 }
             }
         }
     }
     Ok(())
-}
-
-/// First offset, and one past the last.
-pub(super) fn watermarks(
-    consumer: &BaseConsumer,
-    topic: &str,
-    number: i32,
-) -> Result<(i64, i64), Failure> {
-    consumer
-        .fetch_watermarks(topic, number, LIMIT)
-        .map_err(|error| {
-            classify(
-                &error,
-                &format!("look up the end of {topic} partition {number}"),
-            )
-        })
-}
-
-pub(super) fn assign(
-    consumer: &BaseConsumer,
-    topic: &str,
-    starts: &BTreeMap<i32, i64>,
-) -> Result<(), Failure> {
-    let doing = format!("read {topic}");
-    let mut list = TopicPartitionList::new();
-    for (number, start) in starts {
-        list.add_partition_offset(topic, *number, Offset::Offset(*start))
-            .map_err(|error| classify(&error, &doing))?;
-    }
-    consumer
-        .assign(&list)
-        .map_err(|error| classify(&error, &doing))
 }

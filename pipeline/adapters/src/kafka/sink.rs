@@ -6,6 +6,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 
 use super::config::KafkaConfig;
+use super::connection::Connection;
 use super::{classify, convert};
 
 /// How long to let a full send queue drain before asking again.
@@ -14,17 +15,22 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
 /// One idempotent producer, shared by all stages of the process. Cheap to clone.
 #[derive(Clone)]
 pub struct KafkaSink {
-    producer: FutureProducer,
+    producer: FutureProducer<Connection>,
+    connection: Connection,
 }
 
 impl KafkaSink {
     /// Connects lazily: a broker that is away shows at the first record.
     pub fn new(config: &KafkaConfig) -> Result<Self, Failure> {
+        let connection = Connection::new();
         let producer = config
             .producer()
-            .create()
+            .create_with_context(connection.clone())
             .map_err(|error| classify(&error, "open the producer"))?;
-        Ok(Self { producer })
+        Ok(Self {
+            producer,
+            connection,
+        })
     }
 
     /// Waits until all that was handed over is with the broker, or `limit` has passed.
@@ -57,6 +63,17 @@ impl KafkaSink {
 #[async_trait]
 impl Sink for KafkaSink {
     async fn produce(&self, records: Vec<Outgoing>) -> Result<(), Failure> {
+        tokio::select! {
+            biased;
+            outcome = self.deliver(records) => outcome,
+            // Nothing of what is queued arrives any more: librdkafka would go on logging in until it times out.
+            refused = self.connection.until_refused() => Err(refused),
+        }
+    }
+}
+
+impl KafkaSink {
+    async fn deliver(&self, records: Vec<Outgoing>) -> Result<(), Failure> {
         let mut worst: Option<Failure> = None;
         let mut deliveries = Vec::with_capacity(records.len());
         for record in &records {

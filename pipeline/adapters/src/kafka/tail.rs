@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_runtime::{Failure, Record};
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::Consumer;
 use tokio::sync::mpsc;
 
-use super::admin::{blocking, numbers, reader};
 use super::config::KafkaConfig;
-use super::read::{assign, watermarks};
+use super::connection::is_of_connection;
+use super::reader::{Reader, assign, blocking, numbers, reader, watermarks};
 use super::{classify, convert};
 
 const POLL: Duration = Duration::from_millis(50);
@@ -61,19 +61,19 @@ impl Tail {
 }
 
 /// Until nobody listens any more. It has no group to keep alive, so it may wait for room.
-fn follow(
-    consumer: &BaseConsumer,
-    topic: &Arc<str>,
-    records: &mpsc::Sender<Result<Record, Failure>>,
-) {
+fn follow(consumer: &Reader, topic: &Arc<str>, records: &mpsc::Sender<Result<Record, Failure>>) {
     while !records.is_closed() {
         let item = match consumer.poll(POLL) {
             None | Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => continue,
             Some(Ok(message)) => Ok(convert::record(&message, topic)),
-            Some(Err(error)) => match classify(&error, &format!("follow {topic}")) {
-                // librdkafka goes on trying.
-                Failure::Transient { .. } => continue,
-                failure => Err(failure),
+            Some(Err(error)) => match consumer.context().refused() {
+                Some(refused) => Err(refused),
+                None => match classify(&error, &format!("follow {topic}")) {
+                    // librdkafka goes on trying.
+                    Failure::Transient { .. } => continue,
+                    _ if is_of_connection(&error) => continue,
+                    failure => Err(failure),
+                },
             },
         };
         if records.blocking_send(item).is_err() {

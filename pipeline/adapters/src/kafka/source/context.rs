@@ -18,6 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
 use super::bell::Bell;
+use crate::kafka::connection::Connection;
 use crate::kafka::{classify, convert};
 
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     /// The poll thread waits for room in the data channel.
     pub(super) full: AtomicBool,
     revoke_limit: Duration,
+    connection: Connection,
 }
 
 impl Shared {
@@ -65,6 +67,7 @@ impl Shared {
             bell: Bell::default(),
             full: AtomicBool::new(false),
             revoke_limit,
+            connection: Connection::new(),
         }
     }
 
@@ -116,7 +119,10 @@ pub(super) struct Context(pub(super) Arc<Shared>);
 
 impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(group = %self.0.group, %error, reason, "kafka client");
+        match self.0.connection.hear(&error, reason) {
+            Some(refused) => self.0.fail(refused),
+            None => tracing::warn!(group = %self.0.group, %error, reason, "kafka client"),
+        }
     }
 }
 

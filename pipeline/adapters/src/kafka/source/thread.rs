@@ -18,6 +18,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::Tagged;
 use super::context::{Context, Shared};
+use crate::kafka::connection::is_of_connection;
 use crate::kafka::{classify, convert};
 
 /// How long to wait for the bell at most: what does not ring it (a stop) is seen this late.
@@ -244,8 +245,12 @@ impl Poller {
         }
     }
 
-    /// Errors that pass by themselves are librdkafka's to retry; the others end the loop.
+    /// Errors that pass by themselves are librdkafka's to retry; the others end the loop. What becomes of a connection is
+    /// the context's to judge, which hears more of it.
     fn report(&self, error: &KafkaError) {
+        if is_of_connection(error) {
+            return;
+        }
         let failure = classify(error, &format!("read for group {}", self.shared.group));
         if failure.class() == "transient" {
             tracing::warn!(group = %self.shared.group, %error, "kafka consumer; it goes on trying");

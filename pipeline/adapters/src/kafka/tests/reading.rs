@@ -1,25 +1,19 @@
-//! Topics, and reading them without a group.
+//! Topics, and reading and writing them without a group.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn topics_are_made_once_checked_and_made_anew() {
-    let world = World::new().await;
+async fn topics_are_made_once_and_made_anew() {
+    let world = World::embedded().await;
     let admin = Admin::new(&world.config).unwrap();
-    let mut specs = penstock_schemas::topics::all();
+    let specs = penstock_schemas::topics::all();
     let created = admin.ensure_topics(&specs, 2, 1).await.unwrap();
     assert_eq!(created.len(), specs.len());
     assert!(admin.ensure_topics(&specs, 2, 1).await.unwrap().is_empty());
-    assert!(admin.check(&specs, 2).await.unwrap().is_empty());
     let failure = admin.ensure_topics(&specs, 3, 1).await.unwrap_err();
     assert!(
         failure.reason().contains("has 2 partitions, expected 3"),
         "{failure}"
-    );
-    specs.push(spec("extra"));
-    assert_eq!(
-        admin.check(&specs, 2).await.unwrap(),
-        ["topic extra is missing; run `penstock topics apply`"]
     );
 
     world.produce("rag.parts.v1", numbered(0..10)).await;
@@ -57,33 +51,32 @@ async fn topics_are_made_once_checked_and_made_anew() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn folding_reads_to_the_end_also_of_empty_partitions() {
-    let world = World::new().await;
+pub(super) async fn folding_reads_to_the_end_also_of_empty_partitions(world: World) {
     world.topic("t", 5).await;
     assert!(world.values("t").await.is_empty());
     world.produce("t", ["only".to_owned()]).await;
     assert_eq!(world.values("t").await, ["only"]);
     world.produce("t", numbered(0..5000)).await;
     assert_eq!(world.values("t").await.len(), 5001);
-    let failure = fold_topic(&world.config, "missing", None, |_| Ok(()))
+    let failure = fold_topic(&world.config, &world.name("missing"), None, |_| Ok(()))
         .await
         .unwrap_err();
     assert_eq!(failure.class(), "fatal");
-    let failure = fold_topic(&world.config, "t", Some(&[9]), |_| Ok(()))
+    let failure = fold_topic(&world.config, &world.name("t"), Some(&[9]), |_| Ok(()))
         .await
         .unwrap_err();
     assert!(failure.reason().contains("no partition 9"), "{failure}");
-    let failure = fold_topic(&world.config, "t", None, |_| Err(Failure::poison("enough"))).await;
+    let failure = fold_topic(&world.config, &world.name("t"), None, |_| {
+        Err(Failure::poison("enough"))
+    })
+    .await;
     assert_eq!(failure.unwrap_err().reason(), "enough");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tail_hears_what_comes_after_it_and_nothing_before() {
-    let world = World::new().await;
+pub(super) async fn a_tail_hears_what_comes_after_it_and_nothing_before(world: World) {
     world.topic("t", 3).await;
     world.produce("t", numbered(0..50)).await;
-    let mut tail = Tail::start(&world.config, "t").await.unwrap();
+    let mut tail = Tail::start(&world.config, &world.name("t")).await.unwrap();
     world.produce("t", numbered(50..100)).await;
     let mut got = Vec::new();
     while got.len() < 50 {
@@ -97,16 +90,47 @@ async fn a_tail_hears_what_comes_after_it_and_nothing_before() {
     assert_eq!(got, (50..100).collect::<Vec<_>>());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_shares_a_key_shares_a_partition_number() {
-    let world = World::new().await;
+pub(super) async fn the_ledger_is_read_back_newest_entry_by_document(mut world: World) {
+    use penstock_schemas::{Codec, LedgerEntry, Message, topics::LEDGER};
+    use penstock_stages::settle::LedgerLog;
+
+    // The topic's name is fixed: no other test of this broker may use it.
+    world.prefix = String::new();
+    world.topic(LEDGER.name(), 1).await;
+    let examples = include_str!("../../../../../schemas/examples/ledger_entry.json");
+    let examples: serde_json::Value = serde_json::from_str(examples).unwrap();
+    let example: LedgerEntry = serde_json::from_value(examples[0]["record"].clone()).unwrap();
+    let codec = Codec::default();
+    let sink = KafkaSink::new(&world.config).unwrap();
+    let record = |entry: &LedgerEntry, value: bool| Outgoing {
+        topic: LEDGER.name().into(),
+        key: Some(entry.key().into()),
+        value: value.then(|| codec.encode(entry).unwrap().into()),
+        headers: Vec::new(),
+    };
+    let (mut entry, mut other) = (example.clone(), example);
+    other.document_guid = uuid::Uuid::from_u128(7);
+    let mut records = vec![record(&entry, true), record(&other, true)];
+    entry.group = "newer".to_owned();
+    records.push(record(&entry, true));
+    other.document_guid = uuid::Uuid::from_u128(8);
+    records.extend([record(&other, true), record(&other, false)]);
+    sink.produce(records).await.unwrap();
+    let reader = LedgerReader::new(world.config.clone(), codec.clone());
+    let restored = reader.restore(0).await.unwrap();
+    let groups: BTreeSet<String> = restored.iter().map(|it| it.group.clone()).collect();
+    assert_eq!(restored.len(), 2, "{restored:?}");
+    assert!(groups.contains("newer"), "{groups:?}");
+}
+
+pub(super) async fn what_shares_a_key_shares_a_partition_number(world: World) {
     world.topic("a", 4).await;
     world.topic("b", 4).await;
     world.produce("a", numbered(0..40)).await;
     world.produce("b", numbered(0..40).into_iter().rev()).await;
     let mut homes: [HashMap<String, i32>; 2] = Default::default();
     for (topic, homes) in ["a", "b"].iter().zip(&mut homes) {
-        fold_topic(&world.config, topic, None, |record| {
+        fold_topic(&world.config, &world.name(topic), None, |record| {
             homes.insert(value(&record), record.partition.number);
             Ok(())
         })
@@ -120,22 +144,20 @@ async fn what_shares_a_key_shares_a_partition_number() {
     assert_eq!(a["0"], murmur2(b"key of 0") % 4);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn failures_name_whose_fault_it_is() {
-    let world = World::new().await;
+pub(super) async fn failures_name_whose_fault_it_is(world: World) {
     world.topic("t", 1).await;
     let sink = KafkaSink::new(&world.config).unwrap();
     let failure = sink
-        .produce(vec![outgoing("missing", "x")])
+        .produce(vec![world.outgoing("missing", "x")])
         .await
         .unwrap_err();
     assert_eq!(failure.class(), "fatal", "{failure}");
     let huge = Outgoing {
         value: Some(Bytes::from(vec![0u8; 17 * 1024 * 1024])),
-        ..outgoing("t", "huge")
+        ..world.outgoing("t", "huge")
     };
     let failure = sink
-        .produce(vec![outgoing("t", "fits"), huge])
+        .produce(vec![world.outgoing("t", "fits"), huge])
         .await
         .unwrap_err();
     assert_eq!(failure.class(), "poison", "{failure}");
@@ -154,21 +176,19 @@ async fn failures_name_whose_fault_it_is() {
     source.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lag_is_counted_from_the_first_record_before_any_commit() {
-    let world = World::new().await;
+pub(super) async fn lag_is_counted_from_the_first_record_before_any_commit(world: World) {
     world.topic("t", 2).await;
     world.produce("t", numbered(0..10)).await;
-    let before = lags(&world.config, "g", "t").await.unwrap();
+    let before = world.lags("g", "t").await.unwrap();
     assert_eq!(before.iter().map(Lag::records).sum::<i64>(), 10);
     assert!(
         before.iter().all(|lag| lag.committed.is_none()),
         "{before:?}"
     );
-    let failure = lags(&world.config, "g", "missing").await.unwrap_err();
+    let failure = world.lags("g", "missing").await.unwrap_err();
     assert_eq!(failure.class(), "fatal");
     assert!(
-        failure.reason().contains("topic missing does not exist"),
+        failure.reason().contains("missing does not exist"),
         "{failure}"
     );
 }
