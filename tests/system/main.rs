@@ -1,4 +1,4 @@
-//! The promises of the whole program, on real documents and embedded engines.
+//! The promises of the whole program, on real documents, embedded engines and a real Kafka cluster.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 )]
 
 mod changes;
+mod cluster;
 mod crashes;
 mod errors;
 mod producer;

@@ -50,6 +50,11 @@ pub enum Command {
     },
     /// Show how every stage and store is doing
     Status,
+    /// Make or check the topics of a cluster
+    Topics {
+        #[command(subcommand)]
+        what: TopicsCommand,
+    },
     /// Compare the ledger with both stores
     Audit,
     /// Forget a document, or all of a group, in every store
@@ -92,6 +97,14 @@ pub struct QueryArgs {
     /// Only documents in this language (ISO 639-1)
     #[arg(long)]
     pub language: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum TopicsCommand {
+    /// Create what is missing, change what differs where that is safe; refuse what is not
+    Apply,
+    /// Show what differs: exit 0 nothing, 2 something
+    Check,
 }
 
 #[derive(Debug, Clone, Args)]

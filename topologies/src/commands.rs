@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use penstock_adapters::kafka::Tail;
 use penstock_runtime::{Failure, Stop};
-use penstock_schemas::topics;
+use penstock_schemas::topics::COMPLETED;
 use penstock_stages::index::check_model;
 use serde::Serialize;
 
@@ -20,6 +20,7 @@ use crate::serve::{Work, read_ledger};
 use crate::session::{Session, Working, load_craft, stop_on_signals};
 use crate::status::{self, Status, stage_status, store_status};
 use crate::system::{Folder, Log, Ownership, disk_full};
+use crate::topics;
 
 /// Runs a command; the error is its one line.
 pub async fn execute(cli: Cli) -> Result<u8, String> {
@@ -31,6 +32,7 @@ pub async fn execute(cli: Cli) -> Result<u8, String> {
         Command::Run { stages } => run(&config, &stages).await,
         Command::Describe { dot } => Ok(show_topology(dot, json)),
         Command::Status => show_status(&config, json).await,
+        Command::Topics { what } => topics::topics(&config, what, json).await,
         Command::Audit => show_audit(&config, json).await,
         Command::Forget(args) => forget(&config, &args, json).await,
         Command::Bench(args) => bench::bench(&config, &args, json).await,
@@ -115,7 +117,7 @@ async fn take_in(
     bars: &Bars,
 ) -> Result<(), Failure> {
     // The tail is taken before the ledger is read: what is completed in between is in one of them.
-    let mut tail = Tail::start(&intake.log.kafka, topics::COMPLETED.name()).await?;
+    let mut tail = Tail::start(&intake.log.kafka, COMPLETED.name()).await?;
     let known = Known::read(&intake.log, &args.group).await?;
     let mut pending = intake.send(args, &known, report, bars).await?;
     drop(known);
@@ -250,7 +252,7 @@ async fn forget(config: &Config, args: &ForgetArgs, json: bool) -> Result<u8, Fa
 }
 
 async fn remove(intake: &Intake, args: &ForgetArgs, report: &mut Report) -> Result<(), Failure> {
-    let mut tail = Tail::start(&intake.log.kafka, topics::COMPLETED.name()).await?;
+    let mut tail = Tail::start(&intake.log.kafka, COMPLETED.name()).await?;
     let groups = match (&args.group, args.document) {
         (Some(group), _) => vec![group.clone()],
         (None, Some(id)) => group_of_document(intake, id).await?,

@@ -1,14 +1,19 @@
 //! Configuration: a plain struct, read in one place. Defaults, file, environment, flags: later wins.
 
+mod properties;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use penstock_adapters::kafka::{KafkaConfig, Shape};
 use penstock_stages::settle::Partial;
 use penstock_stages::shard::ShardConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::cli::Common;
+
+pub use properties::Properties;
 
 /// All that can be set. Empty text means not set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,8 +34,10 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// Partitions of topics that are created.
     pub partitions: i32,
+    /// Copies of each partition, on a cluster. With three or more, a write waits for two.
+    pub replication: i32,
     /// Any other librdkafka setting.
-    pub properties: Table,
+    pub properties: Properties,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,7 +101,8 @@ impl Default for Config {
             kafka: KafkaSettings {
                 brokers: String::new(),
                 partitions: 2,
-                properties: Table::new(),
+                replication: 3,
+                properties: Properties::default(),
             },
             parse: ParseSettings {
                 threads: 0,
@@ -161,6 +169,12 @@ impl Config {
         if !(1..=1024).contains(&self.kafka.partitions) {
             return wrong("kafka.partitions", &self.kafka.partitions, "1 to 1024");
         }
+        if !(1..=32).contains(&self.kafka.replication) {
+            return wrong("kafka.replication", &self.kafka.replication, "1 to 32");
+        }
+        self.cluster()
+            .check()
+            .map_err(|failure| failure.reason().to_owned())?;
         // What the model takes is known only when it is loaded; no BERT takes more than this.
         const LONGEST: usize = 512;
         self.shard_config()
@@ -190,6 +204,22 @@ impl Config {
     /// True where no cluster is configured.
     pub fn is_embedded(&self) -> bool {
         self.kafka.brokers.is_empty()
+    }
+
+    /// How the configured cluster is reached.
+    pub fn cluster(&self) -> KafkaConfig {
+        KafkaConfig {
+            properties: self.kafka.properties.0.clone(),
+            ..KafkaConfig::new(self.kafka.brokers.clone())
+        }
+    }
+
+    /// How topics of the cluster are to be.
+    pub fn topic_shape(&self) -> Shape {
+        Shape {
+            partitions: self.kafka.partitions,
+            replication: self.kafka.replication,
+        }
     }
 
     /// Folder of the model.
@@ -235,10 +265,15 @@ fn read_file(path: &Path) -> Result<Table, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("configuration file {}: {error}", path.display()))?;
     text.parse::<Table>().map_err(|error| {
+        // The error's own text shows the line, which may hold a secret.
+        let line = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map_or(1, |before| before.matches('\n').count() + 1);
         format!(
-            "configuration file {}: {}",
+            "configuration file {} line {line}: {}",
             path.display(),
-            one_line(&error)
+            one_line(&error.message())
         )
     })
 }
@@ -265,6 +300,10 @@ fn set_from_environment(table: &mut Table, name: &str, text: &str) -> Result<(),
     if !name.starts_with("PENSTOCK_") || OTHER_NAMES.contains(&name) {
         return Ok(());
     }
+    if let Some(property) = properties::from_environment(name) {
+        set_property(table, &property, text);
+        return Ok(());
+    }
     let key = known_keys()
         .into_iter()
         .find(|key| environment_name(key) == name);
@@ -279,12 +318,7 @@ fn set_from_environment(table: &mut Table, name: &str, text: &str) -> Result<(),
 /// Sets a dotted key from text, as the type its default has.
 fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(), String> {
     if let Some(property) = key.strip_prefix("kafka.properties.") {
-        if let Some(Value::Table(properties)) = table
-            .get_mut("kafka")
-            .and_then(|kafka| kafka.get_mut("properties"))
-        {
-            properties.insert(property.to_owned(), Value::String(text.to_owned()));
-        }
+        set_property(table, property, text);
         return Ok(());
     }
     let slot = find_key(table, key).ok_or_else(|| unknown_key(key, origin))?;
@@ -296,6 +330,13 @@ fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(),
         _ => return Err(wrong("a single value")),
     };
     Ok(())
+}
+
+fn set_property(table: &mut Table, name: &str, text: &str) {
+    let kafka = table.get_mut("kafka");
+    if let Some(Value::Table(properties)) = kafka.and_then(|it| it.get_mut("properties")) {
+        properties.insert(name.to_owned(), Value::String(text.to_owned()));
+    }
 }
 
 fn find_key<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Value> {
@@ -431,17 +472,36 @@ mod tests {
     }
 
     #[test]
-    fn any_kafka_property_passes() {
+    fn kafka_properties_are_open_and_checked() {
         let config = load(
-            "[kafka.properties]\n\"security.protocol\" = \"ssl\"",
-            &[],
+            "[kafka.properties]\n\"security.protocol\" = \"ssl\"\n\"session.timeout.ms\" = 7000",
+            &[("PENSTOCK_KAFKA_PROPERTIES_SASL_PASSWORD", "hunter2")],
             &["kafka.properties.linger.ms=3"],
         )
         .unwrap();
-        assert_eq!(
-            config.kafka.properties["security.protocol"].as_str(),
-            Some("ssl")
-        );
-        assert_eq!(config.kafka.properties["linger.ms"].as_str(), Some("3"));
+        let of = |name: &str| config.kafka.properties.0[name].as_str();
+        assert_eq!(of("security.protocol"), "ssl");
+        assert_eq!(of("session.timeout.ms"), "7000");
+        assert_eq!(of("sasl.password"), "hunter2");
+        assert_eq!(of("linger.ms"), "3");
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let error = load("", &[], &["kafka.properties.no.such=hunter2"]).unwrap_err();
+        assert!(error.contains("no.such"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_line_that_may_hold_a_secret_is_not_shown() {
+        for file in [
+            "[kafka.properties]\n\"sasl.password\" = \"hunter2\n",
+            "[kafka.properties]\n\"sasl.password\" = hunter2\n",
+            "[kafka]\nproperties = \"hunter2\"\n",
+        ] {
+            let error = load(file, &[], &[]).unwrap_err();
+            assert!(!error.contains("hunter2"), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+        let error = load("[kafka]\n\nbrokers = \"a\n", &[], &[]).unwrap_err();
+        assert!(error.contains("line 3"), "{error}");
     }
 }

@@ -18,3 +18,4 @@ pub mod session;
 pub mod status;
 pub mod streams;
 pub mod system;
+pub mod topics;

@@ -15,6 +15,7 @@ use crate::ingest::Intake;
 use crate::pipeline::{Parts, Pipeline};
 use crate::serve::{Client, Server};
 use crate::system::{Craft, Folder, Log, Owner, Ownership, disk_full};
+use crate::topics;
 
 /// How long stages may take to finish what they have begun.
 pub const DRAIN: Duration = Duration::from_secs(20);
@@ -36,6 +37,9 @@ impl Working {
         stages: &[String],
         stop: Stop,
     ) -> Result<Self, Failure> {
+        if !config.is_embedded() {
+            topics::are_there(config, stages).await?;
+        }
         let craft = load_craft(config).await?;
         check_space(folder.path()).await?;
         let stores = open_stores(folder.path())?;
@@ -111,10 +115,10 @@ pub struct Beside {
 }
 
 impl Beside {
-    pub fn of(owner: Owner) -> Self {
+    pub fn of(config: &Config, owner: Owner) -> Self {
         Self {
             client: Client::new(&owner),
-            log: Arc::new(Log::of_owner(&owner)),
+            log: Arc::new(Log::of_owner(config, &owner)),
             owner,
         }
     }
@@ -141,7 +145,7 @@ impl Session {
     pub fn open(config: &Config) -> Result<Self, Failure> {
         match Folder::take(&config.data)? {
             Ownership::Ours(folder) => Ok(Self::Owner(folder)),
-            Ownership::Others(owner) => Ok(Self::Beside(Box::new(Beside::of(owner)))),
+            Ownership::Others(owner) => Ok(Self::Beside(Box::new(Beside::of(config, owner)))),
         }
     }
 }

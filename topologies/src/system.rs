@@ -204,27 +204,36 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the embedded broker, or reaches the configured one; makes missing topics.
+    /// Starts the embedded broker and makes missing topics; of a cluster, only says how it is reached.
     pub async fn open(config: &Config, folder: &Path) -> Result<Self, Failure> {
-        let (kafka, broker) = if config.is_embedded() {
-            let broker = Broker::start(&folder.join("log")).await?;
-            (KafkaConfig::embedded(broker.address()), Some(broker))
-        } else {
-            (cluster(config), None)
-        };
-        let admin = Admin::new(&kafka)?;
-        admin
+        if !config.is_embedded() {
+            return Ok(Self::of_cluster(config));
+        }
+        let broker = Broker::start(&folder.join("log")).await?;
+        let kafka = KafkaConfig::embedded(broker.address());
+        Admin::new(&kafka)?
             .ensure_topics(&topics::all(), config.kafka.partitions, 1)
             .await?;
         Ok(Self {
             kafka,
             codec: Codec::default(),
-            broker,
+            broker: Some(broker),
         })
     }
 
+    pub fn of_cluster(config: &Config) -> Self {
+        Self {
+            kafka: config.cluster(),
+            codec: Codec::default(),
+            broker: None,
+        }
+    }
+
     /// The log of the process that owns the folder.
-    pub fn of_owner(owner: &Owner) -> Self {
+    pub fn of_owner(config: &Config, owner: &Owner) -> Self {
+        if !config.is_embedded() {
+            return Self::of_cluster(config);
+        }
         Self {
             kafka: KafkaConfig::embedded(owner.kafka.clone()),
             codec: Codec::default(),
@@ -263,17 +272,6 @@ impl Log {
             broker.stop().await;
         }
     }
-}
-
-fn cluster(config: &Config) -> KafkaConfig {
-    let mut kafka = KafkaConfig::new(config.kafka.brokers.clone());
-    for (name, value) in &config.kafka.properties {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        kafka.properties.insert(name.clone(), text);
-    }
-    kafka
 }
 
 /// Resolves when the disk of the data folder is almost full: what is in flight could not be kept much longer.

@@ -1,0 +1,160 @@
+//! The program against a cluster of three real brokers, which one test at a time has for itself.
+
+use std::sync::MutexGuard;
+
+use penstock::topics::{Applied, Checked};
+use penstock_adapters::kafka::{Admin, KafkaConfig};
+use penstock_servers::{Kafka, Listener, PASSWORD, USER};
+use penstock_tests::{Bench, Ran};
+
+/// The cluster without topics, and a bench whose configuration names it.
+struct World {
+    kafka: MutexGuard<'static, Kafka>,
+    bench: Bench,
+}
+
+impl World {
+    fn new() -> Self {
+        let kafka = Kafka::cluster();
+        let world = Self {
+            kafka,
+            bench: Bench::new(),
+        };
+        world.wipe();
+        world.configure(Listener::Plain, "");
+        world
+    }
+
+    /// Deletes what the test before has left.
+    fn wipe(&self) {
+        let config = KafkaConfig::new(self.kafka.brokers(Listener::Plain));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let admin = Admin::new(&config).unwrap();
+            let topics = admin.partitions().await.unwrap();
+            let ours = topics.keys().map(String::as_str);
+            let ours: Vec<&str> = ours.filter(|it| !it.starts_with("__")).collect();
+            admin.delete_topics(&ours).await.unwrap();
+        });
+    }
+
+    fn configure(&self, listener: Listener, properties: &str) {
+        let brokers = self.kafka.brokers(listener);
+        let text = format!("[kafka]\nbrokers = {brokers:?}\n[kafka.properties]\n{properties}");
+        std::fs::write(self.file("penstock.toml"), text).unwrap();
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.bench.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let config = self.file("penstock.toml").display().to_string();
+        let mut all = args.to_vec();
+        all.extend(["--config", &config]);
+        self.bench.run(&all)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Says where the logs are if the test fails.
+        drop(self.kafka.witness());
+    }
+}
+
+#[test]
+fn topics_are_applied_and_checked() {
+    let world = World::new();
+    let check = |more: &[&str]| {
+        let ran = world.run(&[&["topics", "check", "--json"], more].concat());
+        let checked: Checked = ran.json();
+        (ran.code, checked.differences)
+    };
+    // Nothing there yet: stages refuse to start, and say what to do.
+    let (code, differences) = check(&[]);
+    assert_eq!(code, 2);
+    let declared = differences.len();
+    assert!(differences.iter().all(|it| it.is.is_none()));
+    assert!(declared >= 18, "{differences:?}");
+    let embed = ["rag.chunks.v1 and 4 others are missing", "topics apply"];
+    world.run(&["run", "embed"]).could_not_run(&embed);
+
+    let applied: Applied = world.run(&["topics", "apply", "--json"]).json();
+    assert_eq!(applied.created.len(), declared);
+    assert_eq!(check(&[]), (0, Vec::new()));
+    let again = world.run(&["topics", "apply"]);
+    assert_eq!((again.code, again.stdout.as_str()), (0, "nothing to do\n"));
+
+    // Three brokers: three copies, of which a write waits for two.
+    let (code, differences) = check(&["--set", "kafka.replication=1"]);
+    assert_eq!(code, 2);
+    assert_eq!(differences.len(), declared);
+    for it in &differences {
+        let both = (it.is.as_deref(), it.should_be.as_str());
+        assert_eq!(
+            (it.setting.as_str(), both),
+            ("replication", (Some("3"), "1"))
+        );
+    }
+
+    // Of what would differ, the ledger and progress must not: then nothing is changed.
+    let more = ["topics", "apply", "--set", "kafka.partitions=3"];
+    world.run(&more).could_not_run(&[
+        "rag.ledger.v1: partitions is 2, should be 3",
+        "rag.progress.v1: partitions is 2, should be 3",
+        "kafka.partitions",
+    ]);
+    assert_eq!(check(&[]), (0, Vec::new()));
+    let text = world.run(&["topics", "check", "--set", "kafka.partitions=3"]);
+    assert_eq!(text.code, 2);
+    let line = "rag.chunks.v1: partitions is 2, should be 3\n";
+    assert!(text.stdout.contains(line), "{}", text.stdout);
+}
+
+#[test]
+fn logins_come_from_the_configuration_and_stay_secret() {
+    let world = World::new();
+    const WRONG: &str = "not-the-password-81ab";
+    let login = |password: &str| {
+        let authority = world.kafka.certificates().authority_file();
+        std::fs::write(world.file("password"), format!("{password}\n")).unwrap();
+        let properties = format!(
+            "\"security.protocol\" = \"sasl_ssl\"\n\"ssl.ca.location\" = {authority:?}\n\
+             \"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\"sasl.username\" = {USER:?}\n\
+             \"sasl.password\" = {{ file = {:?} }}\n",
+            world.file("password")
+        );
+        world.configure(Listener::SaslTls, &properties);
+    };
+    login(PASSWORD);
+    let ran = world.run(&["topics", "apply"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(world.run(&["topics", "check"]).code, 0);
+
+    login(WRONG);
+    for args in [
+        ["topics", "check"].as_slice(),
+        &["run", "embed"],
+        &["run", "split", "parse"],
+    ] {
+        let ran = world.run(args);
+        ran.could_not_run(&["login", "sasl.password", "kafka.properties"]);
+        assert!(!ran.stderr.contains(WRONG), "{}", ran.stderr);
+    }
+
+    login(PASSWORD);
+    let ran = world.run(&[
+        "run",
+        "embed",
+        "--set",
+        "kafka.properties.sasl.pasword=x-81ab",
+    ]);
+    ran.could_not_run(&["kafka.properties", "sasl.pasword"]);
+    assert!(!ran.stderr.contains("x-81ab"), "{}", ran.stderr);
+    std::fs::remove_file(world.file("password")).unwrap();
+    let file = world.file("password").display().to_string();
+    world
+        .run(&["topics", "check"])
+        .could_not_run(&["sasl.password", &file]);
+}

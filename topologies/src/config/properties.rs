@@ -1,0 +1,107 @@
+//! `kafka.properties`: librdkafka's settings. Some are secrets, so values are never shown, and may stand in a file.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// librdkafka's settings by its names. A value is text, a number, true or false, or `{ file = "PATH" }`: the content of
+/// that file, without the line end.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Table")]
+pub struct Properties(pub BTreeMap<String, String>);
+
+impl TryFrom<Table> for Properties {
+    type Error = String;
+
+    fn try_from(table: Table) -> Result<Self, String> {
+        let read = |(name, value): (String, Value)| value_of(&name, value).map(|it| (name, it));
+        table
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl std::fmt::Debug for Properties {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The name that stands for a property in the environment: `PENSTOCK_KAFKA_PROPERTIES_SASL_PASSWORD` is `sasl.password`.
+pub(super) fn from_environment(name: &str) -> Option<String> {
+    let name = name.strip_prefix("PENSTOCK_KAFKA_PROPERTIES_")?;
+    Some(name.to_lowercase().replace('_', "."))
+}
+
+fn value_of(name: &str, value: Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        Value::Boolean(truth) => Ok(truth.to_string()),
+        Value::Table(table) => match (table.len(), table.get("file")) {
+            (1, Some(Value::String(path))) => std::fs::read_to_string(path)
+                .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+                .map_err(|error| format!("kafka.properties {name}: file {path}: {error}")),
+            _ => Err(format!(
+                "kafka.properties {name}: expected a value or {{ file = \"PATH\" }}; names with dots stand in quotes, \
+                 such as \"{name}.…\" = …"
+            )),
+        },
+        Value::Array(_) | Value::Datetime(_) => Err(format!(
+            "kafka.properties {name}: expected text, a number, true or false"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Properties, String> {
+        Properties::try_from(text.parse::<Table>().unwrap())
+    }
+
+    #[test]
+    fn values_of_every_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "hunter2 \n").unwrap();
+        let text = format!(
+            "a = \"x\"\nb = 3\nc = true\n\"sasl.password\" = {{ file = {:?} }}\n",
+            file.display().to_string()
+        );
+        let properties = read(&text).unwrap();
+        let values: Vec<&str> = properties.0.values().map(String::as_str).collect();
+        assert_eq!(values, ["x", "3", "true", "hunter2 "]);
+        let shown = format!("{properties:?}");
+        assert!(shown.contains("sasl.password"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn errors_name_the_setting() {
+        let check = |text: &str, words: &[&str]| {
+            let error = read(text).unwrap_err();
+            for word in words {
+                assert!(error.contains(word), "{error:?} lacks {word:?}");
+            }
+        };
+        check(
+            "x = { file = \"/nowhere\" }",
+            &["kafka.properties x", "/nowhere"],
+        );
+        check(
+            "sasl.password = \"hunter2\"",
+            &["kafka.properties sasl", "quotes"],
+        );
+        check("x = [1]", &["kafka.properties x"]);
+        check(
+            "x = { file = \"/nowhere\", env = \"Y\" }",
+            &["kafka.properties x"],
+        );
+    }
+}
