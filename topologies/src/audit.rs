@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use penstock_runtime::Failure;
 use penstock_schemas::{LedgerEntry, Step};
-use penstock_stages::index::PointRef;
-use penstock_stages::link::ChunkRef;
 use penstock_stages::settle::{Manifest, Stores, manifest_key};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -67,30 +65,36 @@ pub async fn audit(ledger: &[LedgerEntry], stores: &Stores) -> Result<Audit, Fai
     let mut audit = Audit::default();
     let expected = expected_of(ledger, stores, &mut audit).await?;
 
-    let points = read_all(
-        async |after| stores.vectors.scroll(after, PAGE).await,
-        |it: PointRef| Held {
+    let mut points = Vec::new();
+    let mut after = None;
+    loop {
+        let page = stores.vectors.scroll(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.chunk_guid);
+        points.extend(page.into_iter().map(|it| Held {
             chunk: it.chunk_guid,
             document: it.document_guid,
             edition: it.edition,
             visible: it.visible,
-        },
-    )
-    .await?;
+        }));
+    }
     compare("vector store", &points, &expected, &mut audit);
     audit.points = points.len() as u64;
     drop(points);
 
-    let nodes = read_all(
-        async |after| stores.graph.scroll(after, PAGE).await,
-        |it: ChunkRef| Held {
+    let mut nodes = Vec::new();
+    let mut after = None;
+    loop {
+        let page = stores.graph.scroll(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.chunk_guid);
+        nodes.extend(page.into_iter().map(|it| Held {
             chunk: it.chunk_guid,
             document: it.document_guid,
             edition: it.edition,
             visible: it.visible,
-        },
-    )
-    .await?;
+        }));
+    }
     compare("graph", &nodes, &expected, &mut audit);
 
     let counts = stores.graph.counts().await?;
@@ -107,21 +111,6 @@ pub async fn audit(ledger: &[LedgerEntry], stores: &Stores) -> Result<Audit, Fai
 }
 
 const PAGE: usize = 1000;
-
-/// Every page of a store, to its end.
-async fn read_all<T>(
-    scroll: impl AsyncFn(Option<Uuid>) -> Result<Vec<T>, Failure>,
-    held: impl Fn(T) -> Held,
-) -> Result<Vec<Held>, Failure> {
-    let mut all: Vec<Held> = Vec::new();
-    loop {
-        let page = scroll(all.last().map(|it| it.chunk)).await?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page.into_iter().map(&held));
-    }
-}
 
 async fn expected_of(
     ledger: &[LedgerEntry],
