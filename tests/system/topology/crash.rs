@@ -91,7 +91,7 @@ async fn crashes_at_still_other_moments_leave_no_trace() {
 async fn what_came_late_is_swept_after_a_crash() {
     let new = Paper::about("rules.md", 2, "berth nine");
     let old = Paper::about("rules.md", 1, "berth four");
-    let world = World::undisturbed(&[new.clone()]).await;
+    let world = World::undisturbed(std::slice::from_ref(&new)).await;
     let before = world.contents();
     let pipeline = world.start();
     world.send(&old).await;

@@ -82,7 +82,7 @@ async fn documents_of_all_types_become_visible_in_both_stores() {
 async fn a_newer_version_takes_the_place_of_the_older() {
     let old = Paper::about("rules.md", 1, "berth four");
     let new = Paper::about("rules.md", 2, "berth nine");
-    let world = World::undisturbed(&[old.clone()]).await;
+    let world = World::undisturbed(std::slice::from_ref(&old)).await;
     let pipeline = world.start();
     world.send(&new).await;
     let mut blind = false;

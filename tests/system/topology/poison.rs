@@ -115,7 +115,7 @@ async fn one_bad_chunk_fails_its_edition_until_it_is_redriven() {
     let old = Paper::about("rules.md", 1, "berth four");
     let new = Paper::about("rules.md", 2, "berth nine");
     let other = Paper::about("other.md", 1, "cranes");
-    let world = World::undisturbed(&[old.clone()]).await;
+    let world = World::undisturbed(std::slice::from_ref(&old)).await;
     let before = world.vectors.visible_editions(old.id());
     world.embedder.refuse(Some("part 2 waits for berth nine"));
 

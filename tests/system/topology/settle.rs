@@ -14,7 +14,7 @@ const BAD: &str = "part 2 waits for berth nine";
 async fn a_document_with_gaps_is_shown_and_its_gaps_are_named() {
     let old = Paper::about("rules.md", 1, "berth four");
     let new = Paper::about("rules.md", 2, "berth nine");
-    let mut world = World::undisturbed(&[old.clone()]).await;
+    let mut world = World::undisturbed(std::slice::from_ref(&old)).await;
     world.config.settle.partial = PartialSetting::Show;
     world.embedder.refuse(Some(BAD));
     let pipeline = world.start();
@@ -67,7 +67,7 @@ async fn read_json<T: serde::de::DeserializeOwned>(world: &World, key: &str) -> 
 async fn a_deletion_in_the_middle_of_the_work_leaves_nothing() {
     let doomed = Paper::about("doomed.md", 1, "berth four");
     let kept = Paper::about("kept.md", 1, "cranes");
-    let calm = World::undisturbed(&[kept.clone()]).await;
+    let calm = World::undisturbed(std::slice::from_ref(&kept)).await;
     for moment in 0..12 {
         let world = World::new();
         for faults in [&world.vectors.faults, &world.graph.faults] {
@@ -109,7 +109,7 @@ async fn a_deletion_in_the_middle_of_the_work_leaves_nothing() {
 async fn an_older_version_that_comes_late_is_never_shown() {
     let new = Paper::about("rules.md", 2, "berth nine");
     let old = Paper::about("rules.md", 1, "berth four");
-    let world = World::undisturbed(&[new.clone()]).await;
+    let world = World::undisturbed(std::slice::from_ref(&new)).await;
     let before = world.contents();
     let seen = world.vectors.visible_editions(new.id());
     let pipeline = world.start();
@@ -178,7 +178,7 @@ async fn an_edition_nobody_works_on_is_given_up_after_a_week_and_swept() {
     const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
     let old = Paper::about("rules.md", 1, "berth four");
     let new = Paper::about("rules.md", 2, "berth nine");
-    let world = World::undisturbed(&[old.clone()]).await;
+    let world = World::undisturbed(std::slice::from_ref(&old)).await;
     let calm = world.contents();
     world.embedder.refuse(Some(BAD));
     let pipeline = world.start();

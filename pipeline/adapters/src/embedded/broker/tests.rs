@@ -230,6 +230,41 @@ async fn compaction_keeps_the_newest_of_each_key_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_trimmed_gives_its_space_back_and_offsets_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (broker, config, _) = bare(dir.path()).await;
+    let admin = Admin::new(&config).unwrap();
+    admin
+        .ensure_topics(&[spec("c", true, None), spec("d", false, None)], 1, 1)
+        .await
+        .unwrap();
+    let sink = KafkaSink::new(&config).unwrap();
+    let large = "x".repeat(200_000);
+    for _ in 0..20 {
+        sink.produce(vec![record("c", "k", &large)]).await.unwrap();
+        sink.produce(vec![record("d", "k", &large)]).await.unwrap();
+    }
+    broker.trim(&[("d".to_owned(), 0, 15)]).await.unwrap();
+    let offsets = async |topic| -> Vec<i64> {
+        let records = all(&config, topic).await;
+        records.into_iter().map(|it| it.0).collect()
+    };
+    assert_eq!(offsets("d").await, [15, 16, 17, 18, 19]);
+    assert_eq!(offsets("c").await, [19], "few, but heavy");
+    let size = std::fs::metadata(dir.path().join("records.db"))
+        .unwrap()
+        .len();
+    // A record's header carries the value again: twelve of them are left.
+    assert!(size < 4_000_000, "{size} bytes");
+    sink.produce(vec![record("d", "k", "new")]).await.unwrap();
+    assert_eq!(offsets("d").await.last(), Some(&20));
+    // A second time, and beyond the end, there is nothing more to drop than there is.
+    broker.trim(&[("d".to_owned(), 0, 99)]).await.unwrap();
+    assert!(offsets("d").await.is_empty());
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn retention_moves_the_beginning_and_a_topic_may_become_empty() {
     let dir = tempfile::tempdir().unwrap();
     let (broker, config, log) = bare(dir.path()).await;

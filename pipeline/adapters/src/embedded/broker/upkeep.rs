@@ -13,10 +13,23 @@ use super::log::{Log, Result};
 use super::standing::Standing;
 
 const EVERY: Duration = Duration::from_secs(600);
-/// Records a compacted partition must have gained before it is compacted again.
-const WORTHWHILE: i64 = 1000;
+/// Records, or bytes, that a compacted partition must have gained before it is compacted again.
+const WORTHWHILE: Gain = Gain {
+    records: 1000,
+    bytes: 64 << 20,
+};
+/// The same where all is at rest, and compacting is in nobody's way.
+const WORTHWHILE_AT_REST: Gain = Gain {
+    records: 1000,
+    bytes: 1 << 20,
+};
 /// Free pages given back to the file system in one go.
 const VACUUM: &str = "pragma incremental_vacuum(4096)";
+
+struct Gain {
+    records: i64,
+    bytes: i64,
+}
 
 /// How a topic is kept, by its settings.
 struct Policy {
@@ -37,29 +50,50 @@ pub(super) async fn upkeep(log: Log) {
 
 /// Applies every topic's policy as of `now` (milliseconds since the epoch).
 pub(super) async fn tidy(log: &Log, now: i64) -> Result<()> {
-    let topics: Vec<(String, Vec<Standing>)> = log
-        .topics()
-        .iter()
-        .map(|(topic, standings)| (topic.clone(), standings.clone()))
-        .collect();
-    for (topic, standings) in topics {
+    for (topic, standings) in all(log) {
         let policy = policy(log, &topic).await?;
         for standing in standings {
             if let Some(retention) = policy.retention {
                 expire(log, &topic, &standing, now - retention).await?;
             }
-            if policy.compact && standing.high - standing.compacted >= WORTHWHILE {
+            if policy.compact && has_gained(log, &standing, &WORTHWHILE).await? {
                 compact(log, &topic, &standing).await?;
             }
         }
     }
-    log.writer()
-        .lock()
-        .await
-        .query(VACUUM, ())
-        .await?
-        .next()
+    query(log, VACUUM).await
+}
+
+fn all(log: &Log) -> Vec<(String, Vec<Standing>)> {
+    log.topics()
+        .iter()
+        .map(|(topic, standings)| (topic.clone(), standings.clone()))
+        .collect()
+}
+
+/// Whether compacting would be worth while. A few large records may weigh more than many small ones.
+async fn has_gained(log: &Log, standing: &Standing, worthwhile: &Gain) -> Result<bool> {
+    if standing.high - standing.compacted >= worthwhile.records {
+        return Ok(true);
+    }
+    let writer = log.writer().lock().await;
+    let mut rows = writer
+        .query(
+            "select coalesce(sum(length(data)), 0) from batch where partition = ?1 and last >= ?2",
+            params![standing.id, standing.compacted],
+        )
         .await?;
+    match rows.next().await? {
+        Some(row) => Ok(row.get::<i64>(0)? >= worthwhile.bytes),
+        None => Ok(false),
+    }
+}
+
+/// Runs a pragma to its end.
+async fn query(log: &Log, pragma: &str) -> Result<()> {
+    let writer = log.writer().lock().await;
+    let mut rows = writer.query(pragma, ()).await?;
+    while rows.next().await?.is_some() {}
     Ok(())
 }
 
@@ -121,7 +155,7 @@ async fn expire(log: &Log, topic: &str, standing: &Standing, limit: i64) -> Resu
     Ok(())
 }
 
-/// Drops whole batches before each position, and gives their space back to the file system.
+/// Drops whole batches before each position, compacts what is worth it, and gives the space back to the file system.
 pub(super) async fn trim(log: &Log, positions: &[(String, i32, i64)]) -> Result<()> {
     for (topic, number, offset) in positions {
         let Some(standing) = log.standing(topic, *number).await? else {
@@ -148,15 +182,16 @@ pub(super) async fn trim(log: &Log, positions: &[(String, i32, i64)]) -> Result<
         tx.commit().await?;
         log.stands(topic, *number, |standing| standing.first = first);
     }
-    let writer = log.writer().lock().await;
-    for step in [
-        "pragma incremental_vacuum",
-        "pragma wal_checkpoint(truncate)",
-    ] {
-        let mut rows = writer.query(step, ()).await?;
-        while rows.next().await?.is_some() {}
+    for (topic, standings) in all(log) {
+        for standing in standings {
+            let gained = has_gained(log, &standing, &WORTHWHILE_AT_REST).await?;
+            if gained && policy(log, &topic).await?.compact {
+                compact(log, &topic, &standing).await?;
+            }
+        }
     }
-    Ok(())
+    query(log, "pragma incremental_vacuum").await?;
+    query(log, "pragma wal_checkpoint(truncate)").await
 }
 
 /// Keeps the newest record of each key; records without one stay. Offsets stay too, so gaps appear.

@@ -105,7 +105,7 @@ pub(super) async fn the_ledger_is_read_back_newest_entry_by_document(mut world: 
     let record = |entry: &LedgerEntry, value: bool| Outgoing {
         topic: LEDGER.name().into(),
         key: Some(entry.key().into()),
-        value: value.then(|| codec.encode(entry).unwrap().into()),
+        value: value.then(|| codec.encode(entry).unwrap()),
         headers: Vec::new(),
     };
     let (mut entry, mut other) = (example.clone(), example);
