@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use penstock::pipeline::group_of;
+use penstock_runtime::ThrottlePolicy;
 use penstock_schemas::topics;
 
 use super::world::{Paper, World, close};
@@ -71,16 +72,22 @@ async fn a_slow_store_holds_back_the_stage_before_it() {
     const HIGH: u64 = 60;
     let papers = long_papers();
     let mut world = World::new();
+    let four_at_once = ThrottlePolicy {
+        start: 4,
+        max: 4,
+        ..ThrottlePolicy::default()
+    };
     let embed = &mut world.policies.embed;
-    embed.throttle.lag_low = HIGH / 4;
-    embed.throttle.lag_high = HIGH;
-    embed.throttle.start = 4;
-    embed.throttle.max = 4;
+    embed.throttle = ThrottlePolicy {
+        lag_low: HIGH / 4,
+        lag_high: HIGH,
+        ..four_at_once.clone()
+    };
     embed.window.count = 4;
     embed.cap.records = 16;
-    world.policies.index.window.count = 4;
-    world.policies.index.throttle.start = 4;
-    world.policies.index.throttle.max = 4;
+    let index = &mut world.policies.index;
+    index.throttle = four_at_once;
+    index.window.count = 4;
     // Eight a second; the store takes two.
     world.embedder.faults.set_delay(Duration::from_millis(500));
     world.vectors.faults.set_delay(Duration::from_secs(2));
