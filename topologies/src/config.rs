@@ -289,6 +289,12 @@ fn overlay(table: &mut Table, over: Table, prefix: &str, origin: &str) -> Result
             (Some(Value::Table(inner)), Value::Table(value)) => {
                 overlay(inner, value, &format!("{path}."), origin)?;
             }
+            // The value is not shown: it may be a secret in the wrong place.
+            (Some(Value::Table(_)), _) => {
+                return Err(format!(
+                    "{origin}: {path} is a section: write [{path}], its keys below"
+                ));
+            }
             (Some(slot), value) => *slot = value,
             (None, _) => return Err(unknown_key(&path, origin)),
         }
