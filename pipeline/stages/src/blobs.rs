@@ -6,7 +6,7 @@ use penstock_runtime::Failure;
 use penstock_schemas::{Blob, content_hash};
 use uuid::Uuid;
 
-/// Bytes under `group/document/sha256`.
+/// Bytes under `group/document/version/sha256`.
 #[async_trait]
 pub trait Blobs: Send + Sync {
     /// Writes under `key`, atomically and durably: a reader sees all of it or nothing.
@@ -19,15 +19,26 @@ pub trait Blobs: Send + Sync {
     async fn delete(&self, key: &str) -> Result<(), Failure>;
 }
 
-/// Stores `bytes` of a document and names them. Writing the same bytes again finds them there.
-pub async fn store(
-    blobs: &dyn Blobs,
-    group: &str,
-    document: Uuid,
-    bytes: Bytes,
-) -> Result<Blob, Failure> {
+/// Where all bytes of a document lie.
+pub fn document_prefix(group: &str, document: Uuid) -> String {
+    format!("{group}/{document}/")
+}
+
+/// Where the bytes of one version of a document lie. No version shares them with another: a deletion takes those of the
+/// versions it is meant for, though the same text was sent again meanwhile.
+pub fn version_prefix(group: &str, document: Uuid, version: Uuid) -> String {
+    format!("{group}/{document}/{version}/")
+}
+
+/// The version whose bytes lie under `key`.
+pub fn version_of(key: &str) -> Option<Uuid> {
+    key.rsplit('/').nth(1)?.parse().ok()
+}
+
+/// Stores `bytes` below `prefix` (of one version) and names them. Writing the same bytes again changes nothing.
+pub async fn store(blobs: &dyn Blobs, prefix: &str, bytes: Bytes) -> Result<Blob, Failure> {
     let sha256 = content_hash(&bytes);
-    let key = format!("{group}/{document}/{sha256}");
+    let key = format!("{prefix}{sha256}");
     let size = bytes.len() as i64;
     blobs.write(&key, bytes).await?;
     Ok(Blob { key, sha256, size })

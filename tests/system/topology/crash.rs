@@ -68,7 +68,9 @@ async fn check(seed: u64) {
     }
     assert_eq!(world.visible(&papers[3]), Some(3));
     assert_same(&calm.contents(), &world.contents());
-    assert_eq!(calm.blobs.keys(""), world.blobs.keys(""), "seed {seed}");
+    // A crash may leave a manifest behind that nothing names; the daily collection takes it.
+    let (left, expected) = (world.collect().await, calm.collect().await);
+    assert_eq!(left, expected, "seed {seed}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use penstock::config::PartialSetting;
 use penstock_schemas::{Completion, Step, topics};
+use penstock_stages::blobs::version_prefix;
 use penstock_stages::settle::{Manifest, manifest_key};
+use uuid::Uuid;
 
 use super::world::{GROUP, Paper, World, close};
 
@@ -101,6 +103,38 @@ async fn a_deletion_in_the_middle_of_the_work_leaves_nothing() {
         assert_eq!(world.blobs.keys(&prefix), [""; 0], "moment {moment}");
         assert_eq!(world.cache.count(doomed.id()), 0, "moment {moment}");
         assert!(world.cache.count(kept.id()) > 0);
+        world.sound().await;
+    }
+}
+
+/// Deleted and sent again at once, as it was: the deletion takes what it was meant for and no more.
+#[tokio::test(start_paused = true)]
+async fn a_document_sent_again_while_it_is_deleted_keeps_its_bytes() {
+    let again = |version| Paper::about("rules.md", version, "berth four");
+    for moment in 0..12 {
+        let world = World::undisturbed(&[again(1)]).await;
+        for faults in [&world.vectors.faults, &world.graph.faults] {
+            faults.set_delay(Duration::from_millis(60));
+        }
+        let pipeline = world.start();
+        world.send(&Paper::deletion("rules.md", 2)).await;
+        let age = world.age() + moment;
+        world
+            .until("a moment in the middle", |world| {
+                world.age() >= age || world.is_quiet()
+            })
+            .await;
+        world.send(&again(3)).await;
+        world.quiet().await;
+        close(pipeline).await;
+
+        world.assert_no_letters();
+        assert_eq!(world.visible(&again(3)), Some(3), "moment {moment}");
+        let kept = world.collect().await;
+        let of_new = version_prefix(GROUP, again(3).id(), Uuid::from_u128(3));
+        assert!(kept.iter().all(|key| key.starts_with(&of_new)), "{kept:?}");
+        let source = world.entry(&again(3)).visible.unwrap().opened.blob.unwrap();
+        assert!(kept.contains(&source.key), "moment {moment}: {kept:?}");
         world.sound().await;
     }
 }

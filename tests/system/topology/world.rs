@@ -17,7 +17,7 @@ use penstock_schemas::{
 };
 use penstock_stages::blobs;
 use penstock_stages::link::Rules;
-use penstock_stages::settle::Stores;
+use penstock_stages::settle::{Stores, collect_blobs};
 use penstock_stages::shard::{ShardConfig, Tokens};
 use penstock_tests::fakes::{
     BusStreams, FakeBlobs, FakeCache, FakeEmbedder, FakeGraph, FakeVectors,
@@ -178,7 +178,8 @@ impl World {
             attributes: BTreeMap::new(),
         };
         if let Some(bytes) = paper.bytes.clone() {
-            let stored = blobs::store(self.blobs.as_ref(), GROUP, paper.id(), bytes).await;
+            let prefix = blobs::version_prefix(GROUP, paper.id(), document.version);
+            let stored = blobs::store(self.blobs.as_ref(), &prefix, bytes).await;
             document.blob = Some(stored.unwrap());
         }
         self.bus.publish(topics::DOCUMENTS, &document).unwrap();
@@ -288,6 +289,15 @@ impl World {
         let mut lines = self.vectors.contents();
         lines.extend(self.graph.contents());
         lines
+    }
+
+    /// The objects that stay once all that nothing names is collected.
+    pub async fn collect(&self) -> Vec<String> {
+        for entry in self.ledger().values() {
+            let blobs = self.blobs.as_ref();
+            collect_blobs(blobs, entry, Duration::ZERO).await.unwrap();
+        }
+        self.blobs.keys("")
     }
 
     /// Asserts that stores and ledger agree, that nobody committed what was not his, and returns the number of visible

@@ -16,7 +16,7 @@ use penstock_schemas::{
     Codec, Completed, Completion, DeadRef, Document, content_hash, document_guid, next_version,
     topics,
 };
-use penstock_stages::blobs::{self, Blobs};
+use penstock_stages::blobs::{self, Blobs, version_prefix};
 use uuid::Uuid;
 
 pub use known::{Known, Newest, Verdict, deletion};
@@ -180,7 +180,8 @@ impl Intake {
             Verdict::Send { after } => after,
         };
         document.version = next_version(after);
-        document.blob = Some(blobs::store(self.blobs.as_ref(), &document.group, id, bytes).await?);
+        let prefix = version_prefix(&document.group, id, document.version);
+        document.blob = Some(blobs::store(self.blobs.as_ref(), &prefix, bytes).await?);
         self.produce(&document).await?;
         pending
             .waiting

@@ -48,7 +48,7 @@ pub use limits::{Budget, Cancel, Limits};
 pub use sniff::sniff;
 pub use workers::Workers;
 
-use crate::blobs::{self, Blobs};
+use crate::blobs::{self, Blobs, version_prefix};
 use extract::Source;
 use fetch::Fetched;
 use pdf_shelf::Shelf;
@@ -122,13 +122,9 @@ impl Stage for Parse {
             };
         }
         let about = extracted.about(&part.about);
-        let text = blobs::store(
-            self.blobs.as_ref(),
-            &part.lineage.group,
-            part.lineage.document_guid,
-            extracted.text.into(),
-        )
-        .await?;
+        let (lineage, bytes) = (&part.lineage, extracted.text.into());
+        let prefix = version_prefix(&lineage.group, lineage.document_guid, lineage.version);
+        let text = blobs::store(self.blobs.as_ref(), &prefix, bytes).await?;
         Ok(Emit::outputs(vec![Section {
             lineage: part.lineage.clone(),
             part: part.part,

@@ -7,9 +7,9 @@ use penstock_runtime::Failure;
 use penstock_schemas::{LedgerEntry, now_ms};
 
 use super::manifest::manifest_key;
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, document_prefix};
 
-/// Removes blobs of the document that its entry does not name and that are older than `grace`; returns their keys. The
+/// Removes blobs of the document that its entry does not name and that are at least as old as `grace`; returns their keys. The
 /// ledger names the source of each visible and open edition and the manifest of the visible one. Everything else
 /// (parsed text, superseded sources) is named only by records in flight, so `grace` must be longer than those are kept.
 pub async fn collect_blobs(
@@ -20,9 +20,9 @@ pub async fn collect_blobs(
     let limit = now_ms() - grace.as_millis() as i64;
     let mut removed = Vec::new();
     let named = named_by(entry);
-    let prefix = format!("{}/{}/", entry.group, entry.document_guid);
+    let prefix = document_prefix(&entry.group, entry.document_guid);
     for (key, written) in blobs.list(&prefix).await? {
-        if written < limit && !named.contains(&key) {
+        if written <= limit && !named.contains(&key) {
             blobs.delete(&key).await?;
             removed.push(key);
         }

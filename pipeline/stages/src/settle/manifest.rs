@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::edition::Edition;
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, version_prefix};
 
 /// The manifest's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,10 +44,8 @@ pub struct ManifestPart {
 
 /// Where the manifest of an edition lies.
 pub fn manifest_key(lineage: &Lineage) -> String {
-    format!(
-        "{}/{}/manifest-{}.json",
-        lineage.group, lineage.document_guid, lineage.edition
-    )
+    let prefix = version_prefix(&lineage.group, lineage.document_guid, lineage.version);
+    format!("{prefix}manifest-{}.json", lineage.edition)
 }
 
 pub(super) async fn write(edition: &Edition, blobs: &dyn Blobs) -> Result<(), Failure> {

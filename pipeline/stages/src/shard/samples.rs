@@ -6,6 +6,7 @@ use penstock_schemas::{Document, document_guid};
 
 use super::tests::{TOKENS, cuts_of};
 use super::*;
+use crate::blobs::version_prefix;
 use crate::parse::made::{MemoryBlobs, input};
 use crate::parse::{Limits, Parse};
 use crate::split::Split;
@@ -43,7 +44,8 @@ fn document(path: &str, blob: penstock_schemas::Blob) -> Document {
 /// Parts and chunks of a sample, each chunk held against the parsed text it was cut from.
 async fn check(path: &str, bytes: Vec<u8>) -> (usize, usize) {
     let store = Arc::new(MemoryBlobs::default());
-    let blob = blobs::store(store.as_ref(), "g", Uuid::from_u128(1), bytes.into())
+    let prefix = version_prefix("g", document_guid("g", "samples", path), Uuid::from_u128(2));
+    let blob = blobs::store(store.as_ref(), &prefix, bytes.into())
         .await
         .unwrap();
     let split = Split::new("recipe".into(), store.clone(), Limits::default());

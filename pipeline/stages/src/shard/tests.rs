@@ -35,14 +35,9 @@ fn lineage() -> Lineage {
 
 async fn shard_bytes(text: &[u8], parts: i32, pages: Vec<PageStart>) -> Verdict<Chunk> {
     let store = Arc::new(MemoryBlobs::default());
-    let text = blobs::store(
-        store.as_ref(),
-        "g",
-        Uuid::from_u128(1),
-        Bytes::copy_from_slice(text),
-    )
-    .await
-    .unwrap();
+    let text = blobs::store(store.as_ref(), "g/d/v/", Bytes::copy_from_slice(text))
+        .await
+        .unwrap();
     let shard = Shard::new(store, Arc::clone(&TOKENS), ShardConfig::default());
     let record = Section {
         lineage: lineage(),

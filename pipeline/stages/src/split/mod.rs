@@ -13,7 +13,7 @@ use penstock_schemas::{About, Document, Lineage, Opened, Part, Range, edition_id
 
 pub use digest::attributes_digest;
 
-use crate::blobs::{self, Blobs};
+use crate::blobs::{self, Blobs, document_prefix};
 use crate::parse::{self, Budget, Kind, Limits, Workers};
 
 /// A document in, its parts out; of a deletion, the news.
@@ -43,6 +43,14 @@ impl Split {
                 "the record names no blob: a document that is not deleted must have one",
             ));
         };
+        // A producer of one group must not read another's bytes by naming them.
+        let own = document_prefix(&document.group, document.document_guid);
+        if !blob.key.starts_with(&own) {
+            return Err(Failure::poison(format!(
+                "object {} belongs to another document: the bytes of this one lie under {own}VERSION/SHA256",
+                blob.key
+            )));
+        }
         self.limits.source(u64::try_from(blob.size).unwrap_or(0))?;
         let bytes = blobs::load(self.blobs.as_ref(), blob).await?;
         let path = document.path.clone();

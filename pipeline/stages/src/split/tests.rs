@@ -17,7 +17,7 @@ fn document(bytes: &[u8], path: &str) -> Document {
         deleted: false,
         path: path.into(),
         blob: Some(Blob {
-            key: format!("g/d/{sha256}"),
+            key: format!("g/{}/{}/{sha256}", Uuid::from_u128(1), Uuid::from_u128(2)),
             sha256,
             size: bytes.len() as i64,
         }),
@@ -132,6 +132,13 @@ async fn what_cannot_be_read_is_poison() {
     bare.blob = None;
     let failure = split(b"", bare).await.unwrap_err();
     assert!(failure.reason().contains("names no blob"), "{failure}");
+    let mut foreign = document(b"x", "a");
+    foreign.group = "h".into();
+    let failure = split(b"x", foreign).await.unwrap_err();
+    assert!(
+        failure.reason().contains("belongs to another document"),
+        "{failure}"
+    );
     let blobs = Arc::new(MemoryBlobs::default());
     let limits = Limits {
         source_bytes: 3,

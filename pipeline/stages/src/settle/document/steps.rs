@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::super::edition::{Edition, Standing};
 use super::super::{Stores, manifest};
 use super::{Document, Work, completed_of};
+use crate::blobs::{document_prefix, version_of};
 
 impl Document {
     /// Takes the next step. Idempotent: a crash before the entry is written repeats it.
@@ -112,15 +113,24 @@ impl Document {
         }))
     }
 
-    /// Where nothing of a deleted document is wanted any more, its bytes and its cached vectors go too.
+    /// The bytes of what was deleted go at once, and, where nothing of the document is wanted any more, its cached
+    /// vectors too. A newer version may be on its way though nobody has heard of it here: its bytes stay.
     async fn forget(&self, stores: &Stores) -> Result<(), Failure> {
-        let wanted = self.open.iter().any(|it| !self.is_superseded(&it.lineage));
-        if self.deleted.is_none() || self.visible.is_some() || wanted {
+        let Some(fence) = self.deleted else {
             return Ok(());
+        };
+        for (key, _) in stores
+            .blobs
+            .list(&document_prefix(&self.group, self.id))
+            .await?
+        {
+            if version_of(&key).is_none_or(|version| version <= fence) {
+                stores.blobs.delete(&key).await?;
+            }
         }
-        let prefix = format!("{}/{}/", self.group, self.id);
-        for (key, _) in stores.blobs.list(&prefix).await? {
-            stores.blobs.delete(&key).await?;
+        let wanted = self.open.iter().any(|it| !self.is_superseded(&it.lineage));
+        if self.visible.is_some() || wanted {
+            return Ok(());
         }
         stores.cache.forget(&self.group, self.id).await
     }
