@@ -81,7 +81,7 @@ pub struct Hnsw {
     /// Candidates looked at while building.
     pub ef_construct: usize,
     pub on_disk: bool,
-    /// Kilobytes of one kind of vectors in a segment from which its graph is built.
+    /// Kilobytes of vectors from which their graph is built. Qdrant counts those of a segment, the embedded engine all.
     pub indexing_threshold: usize,
 }
 

@@ -9,6 +9,7 @@ mod document;
 mod edition;
 mod manifest;
 mod port;
+mod rest;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use penstock_runtime::{Batch, BatchStage, Emit, Failure, Note, Outgoing, Route, Verdict};
 use penstock_schemas::{
-    Codec, CodecError, Completed, LedgerEntry, Message, Progress, Topic, now_ms, topics,
+    Codec, CodecError, Completed, LedgerEntry, Progress, Topic, now_ms, topics,
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -34,6 +34,7 @@ use crate::embed::VectorCache;
 use crate::index::VectorStore;
 use crate::link::GraphStore;
 use document::{Document, Work};
+use rest::{AtRest, Rest};
 
 /// What settle writes.
 #[derive(Debug, Clone)]
@@ -114,7 +115,7 @@ pub struct Settle {
     stores: Stores,
     ledger: Arc<dyn LedgerLog>,
     config: SettleConfig,
-    codec: Codec,
+    rest: Rest,
     state: Mutex<State>,
 }
 
@@ -132,9 +133,8 @@ struct State {
     collected_at: i64,
 }
 
-/// A document nothing is going on with costs only its encoded entry.
 enum Slot {
-    AtRest(Bytes),
+    AtRest(AtRest),
     Active(Box<Document>),
 }
 
@@ -144,7 +144,7 @@ impl Settle {
             stores,
             ledger,
             config,
-            codec: Codec::default(),
+            rest: Rest::default(),
             state: Mutex::default(),
         }
     }
@@ -158,9 +158,8 @@ impl Settle {
         let slot = slots
             .entry(id)
             .or_insert_with(|| Slot::Active(Box::new(Document::new(id, &progress.lineage.group))));
-        if let Slot::AtRest(bytes) = slot {
-            let entry = self.codec.decode::<LedgerEntry>(bytes).map_err(own_bug)?;
-            *slot = Slot::Active(Box::new(entry.into()));
+        if let Slot::AtRest(resting) = slot {
+            *slot = Slot::Active(Box::new(self.rest.wake(resting)?.into()));
         }
         match slot {
             Slot::Active(document) => Ok(document),
@@ -170,8 +169,7 @@ impl Settle {
 
     fn slot_of(&self, document: Document) -> Result<Slot, Failure> {
         if document.is_at_rest() {
-            let bytes = self.codec.encode(&document.entry()).map_err(own_bug)?;
-            return Ok(Slot::AtRest(bytes));
+            return Ok(Slot::AtRest(self.rest.put(&document.entry())?));
         }
         Ok(Slot::Active(Box::new(document)))
     }
@@ -250,7 +248,7 @@ impl Settle {
             .and_then(|slots| slots.get(&id));
         if let Some(slot) = slot {
             let entry = match slot {
-                Slot::AtRest(bytes) => self.codec.decode::<LedgerEntry>(bytes).map_err(own_bug)?,
+                Slot::AtRest(resting) => self.rest.wake(resting)?,
                 Slot::Active(document) => document.entry(),
             };
             let blobs = self.stores.blobs.as_ref();
@@ -375,8 +373,4 @@ impl BatchStage for Settle {
             }
         }
     }
-}
-
-fn own_bug(error: CodecError) -> Failure {
-    Failure::fatal(format!("{} cannot be encoded: {error}", LedgerEntry::NAME))
 }

@@ -8,18 +8,70 @@ use qdrant_edge::{
     PayloadFieldSchema, PayloadSchemaParams, UpdateOperation, UuidIndexParams, WalOptions,
 };
 
+/// Kilobytes of dense vectors after which what was written is put into a segment that is read from disk: some 5,000
+/// chunks of usual length. The newest segment, which takes the writes, has all its indexes in memory.
+const SEGMENT_KB: usize = 8 * 1024;
+/// What such segments are merged up to while there is no graph to build. Larger ones would be copied for nothing.
+const MERGED_KB: usize = 8 * SEGMENT_KB;
+
 /// Bytes of one file of the engine's log. It is only ever grown, so small files are what makes trimming possible.
 pub const LOG_FILE: usize = 8 * 1024 * 1024;
+
+/// How a search finds the nearest vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Search {
+    /// By looking at all of them.
+    Scan,
+    /// By a graph.
+    Graph,
+}
+
+impl Search {
+    /// What is declared for a collection of so many points.
+    pub fn of(spec: &CollectionSpec, points: usize) -> Self {
+        let dense = &spec.vectors.dense;
+        let bytes = points.saturating_mul(dense.size * size_of::<f32>());
+        match bytes / 1024 >= dense.hnsw.indexing_threshold {
+            true => Self::Graph,
+            false => Self::Scan,
+        }
+    }
+}
+
+/// The engine builds no graph where its nodes have no edges.
+pub fn hnsw_config(spec: &CollectionSpec, search: Search) -> HnswIndexConfig {
+    let declared = &spec.vectors.dense.hnsw;
+    HnswIndexConfig {
+        m: match search {
+            Search::Scan => 0,
+            Search::Graph => declared.m,
+        },
+        ef_construct: declared.ef_construct,
+        on_disk: Some(declared.on_disk),
+        ..HnswIndexConfig::default()
+    }
+}
+
+pub fn optimizers_config(spec: &CollectionSpec, search: Search) -> EdgeOptimizersConfig {
+    EdgeOptimizersConfig {
+        indexing_threshold: Some(SEGMENT_KB.min(spec.vectors.dense.hnsw.indexing_threshold)),
+        max_segment_size: match search {
+            Search::Scan => Some(MERGED_KB),
+            Search::Graph => None,
+        },
+        // A merge builds the graph anew: seldom, then.
+        default_segment_number: match search {
+            Search::Scan => None,
+            Search::Graph => Some(8),
+        },
+        ..EdgeOptimizersConfig::default()
+    }
+}
 
 pub fn engine_config(spec: &CollectionSpec) -> EdgeConfig {
     let dense = &spec.vectors.dense;
     let sparse = &spec.sparse_vectors.bm25;
-    let hnsw = HnswIndexConfig {
-        m: dense.hnsw.m,
-        ef_construct: dense.hnsw.ef_construct,
-        on_disk: Some(dense.hnsw.on_disk),
-        ..HnswIndexConfig::default()
-    };
+    let hnsw = hnsw_config(spec, Search::Scan);
     EdgeConfig {
         on_disk_payload: spec.on_disk_payload,
         vectors: [(
@@ -47,10 +99,7 @@ pub fn engine_config(spec: &CollectionSpec) -> EdgeConfig {
         .into(),
         hnsw_config: hnsw,
         quantization_config: None,
-        optimizers: EdgeOptimizersConfig {
-            indexing_threshold: Some(dense.hnsw.indexing_threshold),
-            ..EdgeOptimizersConfig::default()
-        },
+        optimizers: optimizers_config(spec, Search::Scan),
         wal_options: Some(WalOptions {
             segment_capacity: LOG_FILE,
             ..WalOptions::default()
@@ -79,18 +128,34 @@ pub fn indexes(spec: &CollectionSpec) -> OperationResult<Vec<UpdateOperation>> {
     spec.payload_indexes
         .iter()
         .map(|(field, index)| {
+            // Of all segments but the newest.
+            let on_disk = Some(true);
             let params = match index.kind {
                 IndexType::Keyword => PayloadSchemaParams::Keyword(KeywordIndexParams {
                     is_tenant: index.is_tenant.then_some(true),
+                    on_disk,
                     ..KeywordIndexParams::default()
                 }),
-                IndexType::Integer => PayloadSchemaParams::Integer(IntegerIndexParams::default()),
-                IndexType::Float => PayloadSchemaParams::Float(FloatIndexParams::default()),
-                IndexType::Bool => PayloadSchemaParams::Bool(BoolIndexParams::default()),
-                IndexType::Datetime => {
-                    PayloadSchemaParams::Datetime(DatetimeIndexParams::default())
-                }
-                IndexType::Uuid => PayloadSchemaParams::Uuid(UuidIndexParams::default()),
+                IndexType::Integer => PayloadSchemaParams::Integer(IntegerIndexParams {
+                    on_disk,
+                    ..IntegerIndexParams::default()
+                }),
+                IndexType::Float => PayloadSchemaParams::Float(FloatIndexParams {
+                    on_disk,
+                    ..FloatIndexParams::default()
+                }),
+                IndexType::Bool => PayloadSchemaParams::Bool(BoolIndexParams {
+                    on_disk,
+                    ..BoolIndexParams::default()
+                }),
+                IndexType::Datetime => PayloadSchemaParams::Datetime(DatetimeIndexParams {
+                    on_disk,
+                    ..DatetimeIndexParams::default()
+                }),
+                IndexType::Uuid => PayloadSchemaParams::Uuid(UuidIndexParams {
+                    on_disk,
+                    ..UuidIndexParams::default()
+                }),
             };
             Ok(UpdateOperation::FieldIndexOperation(
                 FieldIndexOperations::CreateIndex(CreateIndex {

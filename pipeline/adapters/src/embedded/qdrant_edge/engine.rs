@@ -11,7 +11,9 @@ use penstock_stages::index::{CollectionSpec, DENSE};
 use qdrant_edge::{EdgeConfig, EdgeShard, OperationResult, UpdateOperation};
 
 use super::classify::{by_text, classify, panicked};
-use super::config::{LOG_FILE, distance, engine_config, indexes};
+use super::config::{
+    LOG_FILE, Search, distance, engine_config, hnsw_config, indexes, optimizers_config,
+};
 use super::journal::{Journal, operations};
 
 /// The engine's log: written before each operation, never read again, never shortened.
@@ -21,7 +23,7 @@ const UNFINISHED: &str = "temp_segments";
 /// Log files let be before the shard is opened anew to be rid of them. They are mapped into memory meanwhile.
 const LOG_FILES: usize = 8;
 /// Bytes of journal after which the engine is flushed: they are read again after a kill.
-const JOURNAL: u64 = 32 * 1024 * 1024;
+const JOURNAL: u64 = 16 * 1024 * 1024;
 /// Free bytes below which nothing is written. The engine maps files before it fills them: on a full disk that ends the
 /// process instead of failing a call.
 const RESERVE: u64 = 128 * 1024 * 1024;
@@ -31,7 +33,7 @@ pub const GROWTH: u64 = LOG_FILE as u64;
 
 pub struct Engine {
     dir: PathBuf,
-    config: EdgeConfig,
+    spec: CollectionSpec,
     indexes: Vec<UpdateOperation>,
     /// None after a failed start over.
     shard: RwLock<Option<EdgeShard>>,
@@ -49,7 +51,7 @@ impl Engine {
         let journal = Journal::open(dir).map_err(|error| io_failed(dir, &error))?;
         let engine = Self {
             dir: dir.to_owned(),
-            config: engine_config(spec),
+            spec: spec.clone(),
             indexes: indexes(spec).map_err(|error| classify(&error))?,
             shard: RwLock::new(None),
             journal: Mutex::new(journal),
@@ -98,6 +100,17 @@ impl Engine {
         self.journal()
             .clear()
             .map_err(|error| io_failed(&self.dir, &error))
+    }
+
+    /// Moves what has grown large into segments that are read from disk, and merges small ones; says whether there was
+    /// anything to do. Reads go on. It may take as long as a graph takes to build.
+    pub fn optimise(&self) -> Result<bool, Failure> {
+        self.read(|shard| {
+            let search = Search::of(&self.spec, shard.info().points_count);
+            shard.set_vector_hnsw_config(DENSE, hnsw_config(&self.spec, search))?;
+            shard.set_optimizers_config(optimizers_config(&self.spec, search))?;
+            shard.optimize()
+        })
     }
 
     /// Whether the journal has grown enough to be worth a flush.
@@ -214,7 +227,7 @@ impl Engine {
         self.lock()?;
         self.trim();
         let known = EdgeConfig::load(&self.dir).is_some();
-        let config = self.config.clone();
+        let config = engine_config(&self.spec);
         guarded(|| {
             let shard = if known {
                 EdgeShard::load(&self.dir, Some(config))?

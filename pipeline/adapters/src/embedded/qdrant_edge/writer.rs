@@ -167,7 +167,8 @@ fn commit(engine: &Engine, group: Vec<(UpdateOperation, Reply)>) {
     let tidied = if broken || engine.log_is_long() {
         engine.start_over()
     } else if engine.journal_is_long() {
-        flush(engine)
+        // Not only flushed: the indexes of what was written since are in memory.
+        optimise(engine).map(drop)
     } else {
         Ok(())
     };
@@ -195,7 +196,7 @@ fn flush(engine: &Engine) -> Result<(), Failure> {
 fn optimise(engine: &Engine) -> Result<bool, Failure> {
     engine.make_ready()?;
     flush(engine)?;
-    let done = engine.read(|shard| shard.optimize());
+    let done = engine.optimise();
     if !matches!(done, Ok(false)) {
         // New segments get their indexes, old logs go, and what was interrupted is cleared away.
         engine.start_over()?;
