@@ -27,7 +27,7 @@ pub fn document_prefix(group: &str, document: Uuid) -> String {
 /// Where the bytes of one version of a document lie. No version shares them with another: a deletion takes those of the
 /// versions it is meant for, though the same text was sent again meanwhile.
 pub fn version_prefix(group: &str, document: Uuid, version: Uuid) -> String {
-    format!("{group}/{document}/{version}/")
+    format!("{}{version}/", document_prefix(group, document))
 }
 
 /// The version whose bytes lie under `key`.

@@ -9,9 +9,10 @@ use penstock_schemas::{LedgerEntry, now_ms};
 use super::manifest::manifest_key;
 use crate::blobs::{Blobs, document_prefix};
 
-/// Removes blobs of the document that its entry does not name and that are at least as old as `grace`; returns their keys. The
-/// ledger names the source of each visible and open edition and the manifest of the visible one. Everything else
-/// (parsed text, superseded sources) is named only by records in flight, so `grace` must be longer than those are kept.
+/// Removes blobs of the document that its entry does not name and that are at least as old as `grace`; returns their
+/// keys. The ledger names the source of each visible and open edition and the manifest of the visible one. Everything
+/// else (parsed text, superseded sources) is named only by records in flight, so `grace` must be longer than those are
+/// kept.
 pub async fn collect_blobs(
     blobs: &dyn Blobs,
     entry: &LedgerEntry,

@@ -53,17 +53,15 @@ pub fn hnsw_config(spec: &CollectionSpec, search: Search) -> HnswIndexConfig {
 }
 
 pub fn optimizers_config(spec: &CollectionSpec, search: Search) -> EdgeOptimizersConfig {
+    let (max_segment_size, default_segment_number) = match search {
+        Search::Scan => (Some(MERGED_KB), None),
+        // A merge builds the graph anew: seldom, then.
+        Search::Graph => (None, Some(8)),
+    };
     EdgeOptimizersConfig {
         indexing_threshold: Some(SEGMENT_KB.min(spec.vectors.dense.hnsw.indexing_threshold)),
-        max_segment_size: match search {
-            Search::Scan => Some(MERGED_KB),
-            Search::Graph => None,
-        },
-        // A merge builds the graph anew: seldom, then.
-        default_segment_number: match search {
-            Search::Scan => None,
-            Search::Graph => Some(8),
-        },
+        max_segment_size,
+        default_segment_number,
         ..EdgeOptimizersConfig::default()
     }
 }

@@ -119,11 +119,8 @@ impl Document {
         let Some(fence) = self.deleted else {
             return Ok(());
         };
-        for (key, _) in stores
-            .blobs
-            .list(&document_prefix(&self.group, self.id))
-            .await?
-        {
+        let prefix = document_prefix(&self.group, self.id);
+        for (key, _) in stores.blobs.list(&prefix).await? {
             if version_of(&key).is_none_or(|version| version <= fence) {
                 stores.blobs.delete(&key).await?;
             }
