@@ -8,6 +8,10 @@ use penstock::cli::{Cli, Command};
 use penstock::commands;
 use tracing_subscriber::EnvFilter;
 
+/// The system's allocator keeps what many threads have freed: memory would grow with every document.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

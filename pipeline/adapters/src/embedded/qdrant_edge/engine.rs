@@ -23,7 +23,7 @@ const UNFINISHED: &str = "temp_segments";
 /// Log files let be before the shard is opened anew to be rid of them. They are mapped into memory meanwhile.
 const LOG_FILES: usize = 8;
 /// Bytes of journal after which the engine is flushed (they are read again after a kill) and its segments put in order.
-const JOURNAL: u64 = 16 * 1024 * 1024;
+const JOURNAL: u64 = 6 * 1024 * 1024;
 /// Free bytes below which nothing is written. The engine maps files before it fills them: on a full disk that ends the
 /// process instead of failing a call.
 const RESERVE: u64 = 128 * 1024 * 1024;
