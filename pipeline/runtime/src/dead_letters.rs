@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Headers, Outgoing, Partition, lineage};
+use crate::{Headers, Outgoing, Partition, Record, lineage};
 
 /// Headers that redrive strips, all but the count of redrives.
 const PREFIX: &str = "dlq.";
@@ -12,7 +12,7 @@ pub const REDRIVES: &str = "dlq.redrives";
 /// Why a record is dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    /// undecodable, poison, panic or exhausted.
+    /// undecodable, poison, panic, exhausted or skipped.
     pub class: &'static str,
     pub reason: String,
 }
@@ -51,16 +51,9 @@ impl DeadLetters {
         attempts: u32,
         at: i64,
     ) -> Outgoing {
-        let redrives = lineage::text(original.headers, REDRIVES)
-            .and_then(|count| count.parse::<u32>().ok())
-            .unwrap_or(0);
+        let redrives = redrives_of(original.headers);
         // A name of ours on the original can only be left from a redrive: it would stand twice.
-        let mut headers: Headers = original
-            .headers
-            .iter()
-            .filter(|(name, _)| !name.starts_with(PREFIX))
-            .cloned()
-            .collect();
+        let mut headers = stripped(original.headers);
         let provenance = [
             ("dlq.stage", self.stage.to_string()),
             ("dlq.class", cause.class.to_owned()),
@@ -85,6 +78,67 @@ impl DeadLetters {
             headers,
         }
     }
+}
+
+/// Where a letter came from and why it is dead, as its headers tell. What they do not tell is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    pub stage: Option<String>,
+    pub class: Option<String>,
+    pub reason: Option<String>,
+    pub topic: Option<String>,
+    pub partition: Option<i32>,
+    pub offset: Option<i64>,
+    pub attempts: Option<u32>,
+    /// When it died, milliseconds since the epoch.
+    pub time: Option<i64>,
+    /// The release that gave it up.
+    pub version: Option<String>,
+    pub redrives: u32,
+}
+
+impl Provenance {
+    pub fn of(headers: &Headers) -> Self {
+        let text = |name: &str| lineage::text(headers, name).map(str::to_owned);
+        Self {
+            stage: text("dlq.stage"),
+            class: text("dlq.class"),
+            reason: text("dlq.reason"),
+            topic: text("dlq.topic"),
+            partition: lineage::parsed(headers, "dlq.partition"),
+            offset: lineage::parsed(headers, "dlq.offset"),
+            attempts: lineage::parsed(headers, "dlq.attempts"),
+            time: lineage::parsed(headers, "dlq.time"),
+            version: text("dlq.version"),
+            redrives: redrives_of(headers),
+        }
+    }
+}
+
+/// The letter's record on its way back to `topic`: as it was, but for the count of redrives, which is one more.
+pub fn put_back(letter: &Record, topic: &str) -> Outgoing {
+    let redrives = redrives_of(&letter.headers).saturating_add(1);
+    let mut headers = stripped(&letter.headers);
+    headers.push((REDRIVES.to_owned(), Bytes::from(redrives.to_string())));
+    Outgoing {
+        topic: topic.into(),
+        key: letter.key.clone(),
+        value: letter.value.clone(),
+        headers,
+    }
+}
+
+/// The headers of the record itself.
+pub fn stripped(headers: &Headers) -> Headers {
+    headers
+        .iter()
+        .filter(|(name, _)| !name.starts_with(PREFIX))
+        .cloned()
+        .collect()
+}
+
+fn redrives_of(headers: &Headers) -> u32 {
+    lineage::parsed(headers, REDRIVES).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -146,6 +200,62 @@ mod tests {
                 "dlq.redrives: 0",
             ]
         );
+    }
+
+    fn as_read(letter: Outgoing) -> Record {
+        Record {
+            partition: Partition {
+                topic: letter.topic,
+                number: 0,
+            },
+            offset: 0,
+            timestamp: 0,
+            key: letter.key,
+            value: letter.value,
+            headers: letter.headers,
+        }
+    }
+
+    #[test]
+    fn provenance_reads_what_was_written() {
+        let letter = as_read(letter(&vec![(
+            REDRIVES.to_owned(),
+            Bytes::from_static(b"2"),
+        )]));
+        let expect = Provenance {
+            stage: Some("embed".to_owned()),
+            class: Some("poison".to_owned()),
+            reason: Some("vector is all zero".to_owned()),
+            topic: Some("rag.chunks.v1".to_owned()),
+            partition: Some(3),
+            offset: Some(41),
+            attempts: Some(2),
+            time: Some(1_795_000_000_000),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            redrives: 2,
+        };
+        assert_eq!(Provenance::of(&letter.headers), expect);
+        assert_eq!(Provenance::of(&Headers::new()), Provenance::default());
+    }
+
+    /// Out and back again: nothing of the original is lost, and only the count is added.
+    #[test]
+    fn putting_back_keeps_the_original_and_counts() {
+        let original = vec![
+            ("penstock.group".to_owned(), Bytes::from_static(b"freight")),
+            ("raw".to_owned(), Bytes::from_static(&[0xFF, 0x00])),
+        ];
+        let first = put_back(&as_read(letter(&original)), "rag.chunks.v1");
+        assert_eq!(&*first.topic, "rag.chunks.v1");
+        assert_eq!(first.key.as_deref(), Some(&b"key"[..]));
+        assert_eq!(first.value.as_deref(), Some(&b"\xC3\x01value"[..]));
+        assert_eq!(first.headers[..2], original, "untouched, in order");
+        assert_eq!(shown(&first.headers)[2..], ["dlq.redrives: 1"]);
+
+        let again = letter(&first.headers);
+        assert_eq!(Provenance::of(&again.headers).redrives, 1, "carried on");
+        let second = put_back(&as_read(again), "rag.chunks.v1");
+        assert_eq!(shown(&second.headers)[2..], ["dlq.redrives: 2"]);
     }
 
     #[test]

@@ -22,12 +22,13 @@ mod throttle;
 mod window;
 
 pub use breaker::{Admit, Breaker};
-pub use dead_letters::{Cause, DeadLetters, Original, REDRIVES};
+pub use dead_letters::{Cause, DeadLetters, Original, Provenance, REDRIVES, put_back, stripped};
 pub use failure::Failure;
 pub use flood::{Flood, Floods};
 pub use gauges::{Gauge, Gauges, Summary};
 pub use offsets::{Offsets, Ticket};
 pub use policy::{Cap, Order, Policy, Reporting, ThrottlePolicy, WindowPolicy};
+pub use progress::death;
 pub use record::{
     Assignment, Event, Headers, Outgoing, Partition, Position, Record, RevokeAck, Sink, Source,
 };

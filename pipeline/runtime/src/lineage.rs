@@ -89,7 +89,8 @@ pub fn text<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
     std::str::from_utf8(value).ok()
 }
 
-fn parsed<T: std::str::FromStr>(headers: &Headers, name: &str) -> Option<T> {
+/// A header's value, parsed; none where it is missing or something else.
+pub(crate) fn parsed<T: std::str::FromStr>(headers: &Headers, name: &str) -> Option<T> {
     text(headers, name)?.parse().ok()
 }
 

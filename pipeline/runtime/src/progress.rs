@@ -96,6 +96,12 @@ impl Fact {
     }
 }
 
+/// What settle has to hear of a record that was given up by hand; none where it belongs to no document.
+pub fn death(cause: &Cause, stage: &str, origin: &Origin, at: i64) -> Option<Progress> {
+    let fact = Fact::of_death(cause, stage, origin)?;
+    aggregate(vec![fact], stage, at).pop()
+}
+
 /// The facts of a batch as records, those alike made one. `at` is in milliseconds since the epoch.
 pub fn aggregate(facts: Vec<Fact>, stage: &str, at: i64) -> Vec<Progress> {
     let mut merged: Vec<Fact> = Vec::new();

@@ -16,6 +16,7 @@ use super::*;
 use crate::embedded::broker::Broker;
 
 mod group;
+mod outside;
 mod reading;
 mod security;
 mod shape;
@@ -47,6 +48,8 @@ on_each_broker!(
     group::a_slow_loop_keeps_its_membership_and_its_place,
     group::next_may_be_dropped_at_any_time,
     group::records_come_back_as_they_were_sent,
+    outside::a_group_is_moved_only_while_nobody_is_in_it,
+    outside::a_reading_starts_where_asked_and_ends_where_the_topic_ended,
     reading::a_tail_hears_what_comes_after_it_and_nothing_before,
     reading::failures_name_whose_fault_it_is,
     reading::folding_reads_to_the_end_also_of_empty_partitions,
