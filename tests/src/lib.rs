@@ -89,7 +89,12 @@ impl Bench {
 
     /// Starts and leaves running; its output is kept in files of this bench.
     pub fn spawn(&self, args: &[&str]) -> Running {
-        let log = self.path().join("spawned.log");
+        self.spawn_as("spawned.log", args)
+    }
+
+    /// For a second process beside one that was spawned: its output is kept in `log`.
+    pub fn spawn_as(&self, log: &str, args: &[&str]) -> Running {
+        let log = self.path().join(log);
         let file = std::fs::File::create(&log);
         let child = file.and_then(|file| {
             let errors = file.try_clone()?;

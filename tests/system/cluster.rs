@@ -2,8 +2,10 @@
 
 use std::sync::MutexGuard;
 
+use penstock::dead_letters::{Listed, Redriven};
 use penstock::topics::{Applied, Checked};
-use penstock_adapters::kafka::{Admin, KafkaConfig};
+use penstock_adapters::kafka::{Admin, KafkaConfig, KafkaSink, KafkaSource, lags, standing_of};
+use penstock_runtime::{Event, Outgoing, Sink, Source};
 use penstock_servers::{Kafka, Listener, PASSWORD, USER};
 use penstock_tests::{Bench, Ran};
 
@@ -157,4 +159,61 @@ fn logins_come_from_the_configuration_and_stay_secret() {
     world
         .run(&["topics", "check"])
         .could_not_run(&["sasl.password", &file]);
+}
+
+/// On a cluster anybody may be at work: a group's position is moved only while nobody is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_skipped_only_while_its_group_is_empty() {
+    const TOPIC: &str = "rag.parts.v1";
+    const GROUP: &str = "penstock.parse";
+    let world = tokio::task::spawn_blocking(World::new).await.unwrap();
+    assert_eq!(world.run(&["topics", "apply"]).code, 0);
+    let config = KafkaConfig::new(world.kafka.brokers(Listener::Plain));
+    let killer = Outgoing {
+        topic: TOPIC.into(),
+        key: Some("killer".into()),
+        value: Some("no part".into()),
+        headers: Vec::new(),
+    };
+    let sink = KafkaSink::new(&config).unwrap();
+    sink.produce(vec![killer]).await.unwrap();
+    let standing = lags(&config, GROUP, TOPIC).await.unwrap();
+    let partition = standing.iter().find(|lag| lag.end == 1).unwrap().partition;
+    let partition = partition.to_string();
+    let skip = ["dead-letters", "skip", TOPIC, &partition, "0", "--json"];
+
+    let mut worker = KafkaSource::open(&config, GROUP, &[TOPIC]).unwrap();
+    while !matches!(worker.next().await.unwrap(), Event::Record(_)) {}
+    world
+        .run(&skip)
+        .could_not_run(&[GROUP, "1 members", "penstock@", "stop"]);
+    worker.close().await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !standing_of(&config, GROUP).await.unwrap().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the worker stays");
+    }
+    let ran = world.run(&skip);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    world.run(&skip).could_not_run(&["nothing is in its way"]);
+
+    let list = |more: &[&str]| -> Listed {
+        world
+            .run(&[&["dead-letters", "list", "--json"], more].concat())
+            .json()
+    };
+    let listed = list(&[]);
+    assert_eq!(listed.count, 1, "{listed:#?}");
+    let letter = &listed.dead_letters[0];
+    assert_eq!(
+        (letter.class.as_str(), letter.stage.as_str()),
+        ("skipped", "parse")
+    );
+    let report: Redriven = world
+        .run(&["dead-letters", "redrive", "--stage", "parse", "--json"])
+        .json();
+    assert_eq!((report.put_back, report.left), (1, 0), "{report:#?}");
+    assert_eq!(list(&[]).count, 0);
+    let standing = lags(&config, GROUP, TOPIC).await.unwrap();
+    let ends: i64 = standing.iter().map(|lag| lag.end).sum();
+    assert_eq!(ends, 2);
 }

@@ -10,6 +10,7 @@
 mod changes;
 mod cluster;
 mod crashes;
+mod dead_letters;
 mod errors;
 mod producer;
 mod samples;

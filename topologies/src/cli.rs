@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 use uuid::Uuid;
+
+use crate::dead_letters::moment;
 
 /// Documents to a searchable vector index and a knowledge graph, kept in step.
 #[derive(Debug, Parser)]
@@ -57,6 +60,11 @@ pub enum Command {
     },
     /// Compare the ledger with both stores
     Audit,
+    /// Look at dead letters, mend them, put them back, skip what cannot be worked
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLettersCommand,
+    },
     /// Forget a document, or all of a group, in every store
     Forget(ForgetArgs),
     /// Measure a part of the pipeline
@@ -113,6 +121,123 @@ pub struct ForgetArgs {
     #[arg(long, value_name = "GUID")]
     pub document: Option<Uuid>,
     /// Every document of the group
+    #[arg(long)]
+    pub group: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// Letters that wait, or counts of them
+    List(ListArgs),
+    /// One letter: the decoded record, why it is dead, what was done to it
+    Show(AtArgs),
+    /// Put letters back into the topic they died on, mended or as they are
+    Redrive(RedriveArgs),
+    /// Make a letter of a record that kills its process, and move its group past it
+    Skip(SkipArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AtArgs {
+    #[arg(value_name = "TOPIC")]
+    pub topic: String,
+    #[arg(value_name = "PARTITION")]
+    pub partition: i32,
+    #[arg(value_name = "OFFSET")]
+    pub offset: i64,
+}
+
+/// Letters that pass all that are set.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LetterFilter {
+    /// Only letters of this stage
+    #[arg(long)]
+    pub stage: Option<String>,
+    /// Only letters whose reason contains this
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Only this class: undecodable, poison, panic, exhausted, skipped
+    #[arg(long)]
+    pub class: Option<String>,
+    /// Only letters that died then or later: a time (RFC 3339, or a date), or how long ago (90s, 30m, 2h, 7d)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<i64>,
+    /// Only letters that died before
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<i64>,
+    /// Only letters of this document
+    #[arg(long, value_name = "GUID")]
+    pub document: Option<Uuid>,
+    /// Only letters of this topic
+    #[arg(long)]
+    pub topic: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub filter: LetterFilter,
+    /// Counts, with first and last time, instead of letters
+    #[arg(long, value_name = "WHAT")]
+    pub by: Option<GroupBy>,
+    /// Also letters that were put back
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupBy {
+    Reason,
+    Stage,
+    Class,
+    Document,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RedriveArgs {
+    /// Exactly the letter at this place, as list names it
+    #[arg(value_name = "TOPIC", requires = "partition")]
+    pub at_topic: Option<String>,
+    #[arg(value_name = "PARTITION", requires = "offset")]
+    pub partition: Option<i32>,
+    #[arg(value_name = "OFFSET")]
+    pub offset: Option<i64>,
+    #[command(flatten)]
+    pub filter: LetterFilter,
+    /// Every letter that waits
+    #[arg(long)]
+    pub all: bool,
+    /// Show what would happen, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Records a second at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: Option<u32>,
+    /// Mend each decoded record first, by an expression in the language of jq
+    #[arg(long, value_name = "EXPR")]
+    pub edit: Option<String>,
+    /// Leave letters that were put back this often
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub max_redrives: u32,
+}
+
+impl RedriveArgs {
+    pub fn at(&self) -> Option<AtArgs> {
+        Some(AtArgs {
+            topic: self.at_topic.clone()?,
+            partition: self.partition?,
+            offset: self.offset?,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SkipArgs {
+    /// The record, in the topic its stage reads
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// The consumer group it is in the way of [default: the one of the stage]
     #[arg(long)]
     pub group: Option<String>,
 }

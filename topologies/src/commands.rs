@@ -12,6 +12,7 @@ use crate::audit::{self, audit};
 use crate::bench;
 use crate::cli::{Cli, Command, ForgetArgs, IngestArgs, QueryArgs};
 use crate::config::Config;
+use crate::dead_letters;
 use crate::describe::describe;
 use crate::engines::open_stores;
 use crate::ingest::{Bars, Intake, Known, Pending, Report, deletion, seconds_since};
@@ -34,6 +35,7 @@ pub async fn execute(cli: Cli) -> Result<u8, String> {
         Command::Status => show_status(&config, json).await,
         Command::Topics { what } => topics::topics(&config, what, json).await,
         Command::Audit => show_audit(&config, json).await,
+        Command::DeadLetters { command } => dead_letters::run(&config, &command, json).await,
         Command::Forget(args) => forget(&config, &args, json).await,
         Command::Bench(args) => bench::bench(&config, &args, json).await,
     };

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod counted;
+pub mod dead_letters;
 pub mod describe;
 pub mod engines;
 pub mod heartbeat;

@@ -1,0 +1,587 @@
+//! Dead letters are found, shown, mended, put back and skipped.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use penstock::config::Config;
+use penstock::dead_letters::{Letter, Listed, Outcome, Place, Redriven};
+use penstock::system::Log;
+use penstock_adapters::kafka::{KafkaSink, lags, read_topic};
+use penstock_runtime::{Route, Sink};
+use penstock_schemas::{Audit, Blob, Document, content_hash, document_guid, next_version, topics};
+use penstock_tests::{Bench, Ran, Running, root, until};
+use serde_json::Value;
+
+const GOOD: &[u8] = b"# Crane log\n\nThe crane lifted twelve tonnes of salt at noon.\n";
+/// No type anybody knows.
+const NOISE: &[u8] = &[
+    0x00, 0xFE, 0x07, 0x90, 0x81, 0x00, 0x00, 0xC3, 0x28, 0xFF, 0x13,
+];
+const DOCUMENTS: &str = "rag.documents.v1";
+const DEAD_DOCUMENTS: &str = "rag.documents.v1.dlq";
+
+fn folder(bench: &Bench, files: &[(&str, &[u8])]) -> PathBuf {
+    let folder = bench.path().join("docs");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    folder
+}
+
+fn list(bench: &Bench, more: &[&str]) -> Listed {
+    let mut args = vec!["dead-letters", "list", "--json"];
+    args.extend(more);
+    bench.run(&args).json()
+}
+
+fn redrive(bench: &Bench, more: &[&str]) -> (i32, Redriven) {
+    let mut args = vec!["dead-letters", "redrive", "--json"];
+    args.extend(more);
+    let ran = bench.run(&args);
+    (ran.code, ran.json())
+}
+
+fn at(command: &str, place: &Place) -> Vec<String> {
+    let place = [
+        place.topic.clone(),
+        place.partition.to_string(),
+        place.offset.to_string(),
+    ];
+    let words = ["dead-letters", command].map(str::to_owned);
+    words.into_iter().chain(place).collect()
+}
+
+fn run_at(bench: &Bench, command: &str, place: &Place, more: &[&str]) -> Ran {
+    let args = at(command, place);
+    let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+    args.extend(more);
+    bench.run(&args)
+}
+
+fn show(bench: &Bench, place: &Place) -> Value {
+    run_at(bench, "show", place, &["--json"]).json()
+}
+
+/// All stages, serving.
+fn start(bench: &Bench, more: &[&str]) -> Running {
+    let mut args = vec!["run"];
+    args.extend(more);
+    let mut running = bench.spawn(&args);
+    until("the owner serves", || {
+        assert!(!running.has_ended(), "{}", running.output());
+        bench.run(&["status"]).code == 0
+    });
+    running
+}
+
+fn stop(mut running: Running) {
+    assert_eq!(running.terminate(), Some(0), "{}", running.output());
+}
+
+/// The log while nobody owns the folder.
+async fn log(bench: &Bench) -> Log {
+    Log::open(&Config::default(), &bench.data()).await.unwrap()
+}
+
+/// Records ever written, by topic.
+async fn ends(bench: &Bench) -> BTreeMap<String, i64> {
+    let log = log(bench).await;
+    let mut ends = BTreeMap::new();
+    for topic in topics::all() {
+        let lags = lags(&log.kafka, "nobody", &topic.name).await.unwrap();
+        ends.insert(topic.name, lags.iter().map(|lag| lag.end).sum());
+    }
+    log.close().await;
+    ends
+}
+
+async fn audits(bench: &Bench) -> Vec<Audit> {
+    let log = log(bench).await;
+    let entries = read_topic(&log.kafka, &log.codec, topics::AUDIT)
+        .await
+        .unwrap();
+    log.close().await;
+    entries.into_iter().filter_map(|it| it.value).collect()
+}
+
+/// A document as any program may publish it, its bytes in the object store.
+fn document(bench: &Bench, name: &str, bytes: &[u8]) -> Document {
+    let id = document_guid("default", "test", name);
+    let sha256 = content_hash(bytes);
+    let key = format!("default/{id}/{sha256}");
+    let file = bench.data().join("objects").join(&key);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, bytes).unwrap();
+    Document {
+        document_guid: id,
+        group: "default".to_owned(),
+        source: "test".to_owned(),
+        key: name.to_owned(),
+        version: next_version(None),
+        deleted: false,
+        path: name.to_owned(),
+        blob: Some(Blob {
+            key,
+            sha256,
+            size: bytes.len() as i64,
+        }),
+        title: None,
+        author: None,
+        language: None,
+        created_at: None,
+        attributes: BTreeMap::new(),
+    }
+}
+
+async fn publish(log: &Log, document: &Document) {
+    let record = topics::DOCUMENTS.encode(&log.codec, document).unwrap();
+    let sink = KafkaSink::new(&log.kafka).unwrap();
+    sink.produce(vec![record]).await.unwrap();
+}
+
+fn copy(sample: &str, to: &Path) {
+    std::fs::copy(root().join("samples").join(sample), to).unwrap();
+}
+
+fn of_reason<'a>(listed: &'a Listed, reason: &str) -> &'a Letter {
+    let mut found = listed
+        .dead_letters
+        .iter()
+        .filter(|it| it.reason.contains(reason));
+    let letter = found
+        .next()
+        .unwrap_or_else(|| panic!("no {reason}: {listed:#?}"));
+    assert!(found.next().is_none(), "two letters of {reason}");
+    letter
+}
+
+#[tokio::test]
+async fn letters_are_found_shown_and_put_back_once_their_cause_is_mended() {
+    let bench = Bench::new();
+    let docs = folder(&bench, &[("crane.md", GOOD), ("noise.bin", NOISE)]);
+    copy(
+        "customers/nordlicht-rahmenvertrag.pdf",
+        &docs.join("contract.pdf"),
+    );
+    copy("broken/truncated.pdf", &docs.join("torn.pdf"));
+    let (code, report) = bench.ingest(&docs, &["--set", "parse.max_pages=2"]);
+    assert_eq!(
+        (
+            code,
+            report.documents.complete,
+            report.documents.dead_lettered
+        ),
+        (2, 1, 3)
+    );
+
+    let listed = list(&bench, &[]);
+    assert_eq!((listed.count, listed.put_back), (3, 0), "{listed:#?}");
+    let contract = of_reason(&listed, "page count").clone();
+    let torn = of_reason(&listed, "damaged").clone();
+    assert_eq!(
+        (contract.stage.as_str(), contract.class.as_str()),
+        ("split", "poison")
+    );
+    assert_eq!(
+        (contract.place.topic.as_str(), contract.redrives),
+        (DEAD_DOCUMENTS, 0)
+    );
+    assert_eq!(
+        (torn.stage.as_str(), torn.place.topic.as_str()),
+        ("parse", "rag.parts.v1.dlq")
+    );
+    check_filters(&bench, &contract);
+    check_groups(&bench);
+    check_shown(&bench, &contract, &torn);
+
+    // A dry run says what a run does, and does nothing.
+    let before = ends(&bench).await;
+    let (code, dry) = redrive(&bench, &["--reason", "page count", "--dry-run"]);
+    assert_eq!((code, dry.dry_run, dry.put_back, dry.left), (0, true, 1, 0));
+    assert_eq!(dry.dead_letters[0].to.as_deref(), Some(DOCUMENTS));
+    assert_eq!(ends(&bench).await, before);
+    assert_eq!(list(&bench, &[]).put_back, 0);
+
+    let (code, done) = redrive(&bench, &["--reason", "page count"]);
+    assert_eq!(
+        (code, done.dry_run, done.put_back, done.left),
+        (0, false, 1, 0)
+    );
+    let after = ends(&bench).await;
+    let grown: Vec<(&str, i64)> = after
+        .iter()
+        .map(|(topic, end)| (topic.as_str(), end - before[topic]))
+        .filter(|(_, more)| *more > 0)
+        .collect();
+    assert_eq!(grown, [("rag.audit.v1", 1), (DOCUMENTS, 1)]);
+
+    // With the usual limit it becomes an answer.
+    let running = start(&bench, &[]);
+    until("the contract becomes an answer", || {
+        let answer = bench.query("Sonderfahrten zu Volksfesten", &["--limit", "1"]);
+        answer
+            .hits
+            .iter()
+            .any(|hit| hit.path.ends_with("contract.pdf"))
+    });
+    stop(running);
+    assert_eq!(bench.sound().documents, 2);
+    let (waiting, all) = (list(&bench, &[]), list(&bench, &["--all"]));
+    assert_eq!((waiting.count, waiting.put_back), (2, 1));
+    assert_eq!(all.count, 3);
+    assert!(of_reason(&all, "page count").put_back.is_some());
+
+    // What is put back is not put back again, and who asks is told by whom and when.
+    let (code, again) = redrive(&bench, &["--reason", "page count"]);
+    assert_eq!((code, again.put_back, again.left), (0, 0, 0));
+    let ran = run_at(&bench, "redrive", &contract.place, &["--json"]);
+    let named: Redriven = ran.json();
+    assert_eq!((ran.code, named.left), (2, 1));
+    let why = named.dead_letters[0].why.clone().unwrap();
+    let shown = show(&bench, &contract.place);
+    let event = &shown["history"][0];
+    assert_eq!(event["action"], "dead-letters redrive");
+    assert_eq!(
+        (&event["to"], &event["redrives"]),
+        (&DOCUMENTS.into(), &"1".into())
+    );
+    let actor = event["actor"].as_str().unwrap();
+    assert!(actor.contains('@') && why.contains(actor), "{why}, {actor}");
+}
+
+fn check_filters(bench: &Bench, contract: &Letter) {
+    let check = |filters: &[&str], expect: usize| {
+        assert_eq!(list(bench, filters).count, expect, "{filters:?}");
+    };
+    let document = contract.document_guid.unwrap().to_string();
+    check(&["--stage", "split"], 2);
+    check(&["--stage", "parse"], 1);
+    check(&["--reason", "page count"], 1);
+    check(&["--class", "poison"], 3);
+    check(&["--class", "panic"], 0);
+    check(&["--since", "2h"], 3);
+    check(&["--until", "2h"], 0);
+    check(&["--since", "2020-01-01", "--until", "2020-01-02"], 0);
+    check(&["--document", &document], 1);
+    check(&["--topic", "rag.parts.v1"], 1);
+    check(&["--stage", "parse", "--reason", "page count"], 0);
+    bench
+        .run(&["dead-letters", "list", "--stage", "pars"])
+        .could_not_run(&["there is no stage pars", "split, parse"]);
+    bench
+        .run(&["dead-letters", "redrive"])
+        .could_not_run(&["name what to put back", "--all"]);
+    bench
+        .run(&["dead-letters", "redrive", "--all", "--edit", ".title = "])
+        .could_not_run(&["--edit", "at its end"]);
+    assert_eq!(
+        bench.run(&["dead-letters", "list", "--since", "soon"]).code,
+        1
+    );
+}
+
+fn check_groups(bench: &Bench) {
+    let groups = |by: &str| {
+        let ran = bench.run(&["dead-letters", "list", "--by", by, "--json"]);
+        let value: Value = ran.json();
+        let groups = value["groups"].as_array().unwrap().clone();
+        groups
+            .iter()
+            .map(|group| {
+                assert!(group["first"].as_str() <= group["last"].as_str());
+                (
+                    group["value"].as_str().unwrap().to_owned(),
+                    group["count"].as_u64().unwrap(),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(groups("class"), [("poison".to_owned(), 3)]);
+    assert_eq!(
+        groups("stage"),
+        [("split".to_owned(), 2), ("parse".to_owned(), 1)]
+    );
+    assert_eq!(groups("reason").len(), 3);
+    assert_eq!(groups("document").len(), 3);
+}
+
+fn check_shown(bench: &Bench, contract: &Letter, torn: &Letter) {
+    let shown = show(bench, &contract.place);
+    assert_eq!(shown["schema"], "Document");
+    assert!(
+        shown["record"]["path"]
+            .as_str()
+            .unwrap()
+            .ends_with("contract.pdf")
+    );
+    assert_eq!(shown["original"]["topic"], DOCUMENTS);
+    assert_eq!(shown["attempts"], 1);
+    assert_eq!(shown["history"], Value::Array(Vec::new()));
+    assert_eq!(shown["document"]["open"][0]["step"], "failed");
+    let shown = show(bench, &torn.place);
+    assert_eq!(shown["schema"], "Part");
+    assert_eq!(shown["document"]["open"][0]["of_letter"], true);
+    let headers = shown["headers"].as_array().unwrap();
+    assert!(
+        headers.iter().any(|it| it[0] == "penstock.document"),
+        "{headers:?}"
+    );
+    assert!(
+        headers
+            .iter()
+            .all(|it| !it[0].as_str().unwrap().starts_with("dlq."))
+    );
+    let text = run_at(bench, "show", &torn.place, &[]);
+    assert!(text.stdout.contains("\"kind\": \"pdf\""), "{}", text.stdout);
+    let nowhere = Place {
+        offset: 99,
+        ..torn.place.clone()
+    };
+    run_at(bench, "show", &nowhere, &[]).could_not_run(&["there is no dead letter at"]);
+}
+
+#[test]
+fn what_is_not_mended_dies_again_and_is_left_at_the_cap() {
+    let bench = Bench::new();
+    let docs = folder(&bench, &[("noise.bin", NOISE)]);
+    assert_eq!(bench.ingest(&docs, &[]).0, 2);
+    let running = start(&bench, &[]);
+    for redrives in 1..=2 {
+        let (code, done) = redrive(&bench, &["--all"]);
+        assert_eq!((code, done.put_back, done.left), (0, 1, 0), "{done:#?}");
+        until("it dies again", || {
+            let listed = list(&bench, &[]);
+            listed.count == 1 && listed.dead_letters[0].redrives == redrives
+        });
+    }
+    let (code, capped) = redrive(&bench, &["--all", "--max-redrives", "2"]);
+    assert_eq!((code, capped.put_back, capped.left), (2, 0, 1));
+    assert_eq!(capped.dead_letters[0].outcome, Outcome::Left);
+    let why = capped.dead_letters[0].why.as_deref().unwrap();
+    assert!(why.contains("put back 2 times"), "{why}");
+    let listed = list(&bench, &["--all"]);
+    assert_eq!((listed.count, listed.put_back), (3, 2));
+    stop(running);
+}
+
+/// Another program wrote a wrong digest; beside running stages, the record is mended and its document completes.
+#[tokio::test]
+async fn an_edit_mends_the_record_beside_running_stages() {
+    let bench = Bench::new();
+    let running = start(&bench, &[]);
+    let owner = std::fs::read_to_string(bench.data().join("owner.json")).unwrap();
+    let owner = Log::of_owner(&Config::default(), &serde_json::from_str(&owner).unwrap());
+    let mut wrong = document(&bench, "salt.md", GOOD);
+    let right = std::mem::replace(&mut wrong.blob.as_mut().unwrap().sha256, "0".repeat(64));
+    publish(&owner, &wrong).await;
+    until("it dies", || list(&bench, &[]).count == 1);
+
+    let refused = |edit: &str, word: &str| {
+        let (code, report) = redrive(&bench, &["--all", "--edit", edit]);
+        assert_eq!((code, report.put_back, report.left), (2, 0, 1), "{edit}");
+        let why = report.dead_letters[0].why.as_deref().unwrap();
+        assert!(why.contains(word), "{why}");
+    };
+    refused(".blob.sha256 = 7", "no Document");
+    refused(".blob.sha = \"7\"", "no field blob.sha");
+    refused(".document_guid = .version", "which document");
+    refused("empty", "yields nothing");
+    let edit = format!(".blob.sha256 = \"{right}\" | .title = \"Salt\"");
+    let (code, done) = redrive(&bench, &["--all", "--edit", &edit]);
+    assert_eq!((code, done.put_back), (0, 1), "{done:#?}");
+    until("the document becomes an answer", || {
+        let answer = bench.query("how many tonnes of salt", &[]);
+        let title = answer.hits.first().and_then(|hit| hit.title.clone());
+        title.as_deref() == Some("Salt")
+    });
+    // Its document is visible now: putting an older version behind it is refused.
+    let newer = Document {
+        version: next_version(Some(wrong.version)),
+        blob: None,
+        ..wrong.clone()
+    };
+    publish(&owner, &newer).await;
+    until("the newer version dies", || list(&bench, &[]).count == 1);
+    publish(
+        &owner,
+        &Document {
+            version: next_version(Some(newer.version)),
+            ..document(&bench, "salt.md", GOOD)
+        },
+    )
+    .await;
+    let dead = list(&bench, &[]).dead_letters[0].place.clone();
+    until("the ledger knows the newest version", || {
+        let shown = show(&bench, &dead);
+        shown["document"]["visible"].as_str() > Some(newer.version.to_string().as_str())
+    });
+    let (code, report) = redrive(&bench, &["--all"]);
+    assert_eq!((code, report.left), (2, 1));
+    let why = report.dead_letters[0].why.as_deref().unwrap();
+    assert!(
+        why.contains("a newer version of its document is known"),
+        "{why}"
+    );
+    stop(running);
+    bench.sound();
+    let audits = audits(&bench).await;
+    assert_eq!(audits.len(), 1, "{audits:#?}");
+    assert_eq!(audits[0].detail["edit"], edit);
+}
+
+/// Stopped by SIGTERM, then killed: what was put back is not put back again, but for the one record a kill can catch
+/// between the record and its audit record.
+#[tokio::test]
+async fn an_interrupted_redrive_goes_on_where_it_was() {
+    let bench = Bench::new();
+    let files: Vec<(String, Vec<u8>)> = (0..6_u8)
+        .map(|number| (format!("noise-{number}.bin"), [NOISE, &[number]].concat()))
+        .collect();
+    let files: Vec<(&str, &[u8])> = files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    let docs = folder(&bench, &files);
+    assert_eq!(bench.ingest(&docs, &[]).1.documents.dead_lettered, 6);
+    let running = start(&bench, &[]);
+
+    // What dies again meanwhile is above this cap.
+    let slow = [
+        "dead-letters",
+        "redrive",
+        "--all",
+        "--max-redrives",
+        "1",
+        "--rate",
+        "3",
+    ];
+    let put_back = |count: usize| {
+        until("some are put back", || list(&bench, &[]).put_back >= count);
+    };
+    let mut first = bench.spawn_as("redrive.log", &slow);
+    put_back(2);
+    assert_eq!(first.terminate(), Some(1), "{}", first.output());
+    assert!(
+        first.output().contains("run the same command again"),
+        "{}",
+        first.output()
+    );
+    let after_first = list(&bench, &[]).put_back;
+    assert!(after_first < 6, "all were put back before it was stopped");
+    let mut second = bench.spawn_as("redrive.log", &slow);
+    put_back(after_first + 1);
+    second.kill();
+    let (_, last) = redrive(&bench, &["--all", "--max-redrives", "1"]);
+    assert!(last.put_back >= 1 && last.put_back < 4, "{last:#?}");
+    until("all have died again", || {
+        let listed = list(&bench, &[]);
+        listed.put_back == 6 && listed.dead_letters.iter().all(|it| it.redrives == 1)
+    });
+    stop(running);
+
+    let mut places: Vec<(String, String)> = audits(&bench)
+        .await
+        .into_iter()
+        .map(|audit| {
+            (
+                audit.detail["partition"].clone(),
+                audit.detail["offset"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(places.len(), 6, "{places:?}");
+    places.sort();
+    places.dedup();
+    assert_eq!(places.len(), 6, "a letter was put back twice");
+    let sent = ends(&bench).await[DOCUMENTS];
+    assert!((12..=13).contains(&sent), "{sent} records for 6 documents");
+}
+
+#[tokio::test]
+async fn a_record_in_the_way_is_skipped() {
+    let bench = Bench::new();
+    let docs = folder(&bench, &[("crane.md", GOOD)]);
+    bench.ingest(&docs, &[]);
+    // Published while no stage runs: split's group stands at it.
+    let (killer, behind) = (
+        document(&bench, "killer.md", GOOD),
+        document(&bench, "behind.md", GOOD),
+    );
+    let open = log(&bench).await;
+    let before = lags(&open.kafka, "penstock.split", DOCUMENTS)
+        .await
+        .unwrap();
+    publish(&open, &killer).await;
+    let after = lags(&open.kafka, "penstock.split", DOCUMENTS)
+        .await
+        .unwrap();
+    let partition = (0..)
+        .zip(&before)
+        .find(|(at, lag)| lag.end < after[*at].end)
+        .unwrap()
+        .1
+        .partition;
+    let lag = after.iter().find(|lag| lag.partition == partition).unwrap();
+    assert_eq!(lag.records(), 1, "{lag:?}");
+    let place = Place {
+        topic: DOCUMENTS.to_owned(),
+        partition,
+        offset: lag.end - 1,
+    };
+    publish(&open, &behind).await;
+    open.close().await;
+
+    let at_offset = |offset: i64| Place {
+        offset,
+        ..place.clone()
+    };
+    run_at(&bench, "skip", &at_offset(place.offset + 1), &[])
+        .could_not_run(&["penstock.split", "not worked yet"]);
+    run_at(&bench, "skip", &at_offset(place.offset - 1), &[]).could_not_run(&["past that record"]);
+    let dlq = Place {
+        topic: DEAD_DOCUMENTS.to_owned(),
+        ..place.clone()
+    };
+    run_at(&bench, "skip", &dlq, &[]).could_not_run(&["no stage reads", DOCUMENTS]);
+
+    let skipped: Value = run_at(&bench, "skip", &place, &["--json"]).json();
+    assert_eq!(skipped["committed"], place.offset + 1);
+    assert_eq!(skipped["document_guid"], killer.document_guid.to_string());
+    let letter = list(&bench, &[]).dead_letters[0].clone();
+    assert_eq!(
+        (letter.class.as_str(), letter.stage.as_str()),
+        ("skipped", "split")
+    );
+    assert_eq!(letter.original, Some(place.clone()));
+    run_at(&bench, "skip", &place, &[]).could_not_run(&["penstock.split", "it stands"]);
+
+    let running = start(&bench, &[]);
+    run_at(&bench, "skip", &place, &[]).could_not_run(&["stop it first"]);
+    until(
+        "what is behind it is done, and its document has failed",
+        || {
+            let shown = show(&bench, &letter.place);
+            let behind = bench.query("twelve tonnes of salt", &["--limit", "10"]);
+            shown["document"]["open"][0]["step"] == "failed"
+                && behind.hits.iter().any(|hit| hit.path == "behind.md")
+        },
+    );
+    let answer = bench.query("twelve tonnes of salt", &["--limit", "10"]);
+    assert!(
+        answer.hits.iter().all(|hit| hit.path != "killer.md"),
+        "it was not skipped"
+    );
+    let history = show(&bench, &letter.place)["history"].clone();
+    assert_eq!(history[0]["action"], "dead-letters skip", "{history}");
+    assert_eq!(history[0]["group"], "penstock.split");
+
+    // The program was mended: put back, it completes.
+    assert_eq!(redrive(&bench, &["--class", "skipped"]).0, 0);
+    until("it becomes an answer", || {
+        let answer = bench.query("twelve tonnes of salt", &["--limit", "10"]);
+        answer.hits.iter().any(|hit| hit.path == "killer.md")
+    });
+    stop(running);
+    assert_eq!(bench.sound().documents, 3);
+}
