@@ -7,7 +7,7 @@ use penstock::topics::{Applied, Checked};
 use penstock_adapters::kafka::{Admin, KafkaConfig, KafkaSink, KafkaSource, lags, standing_of};
 use penstock_runtime::{Event, Outgoing, Sink, Source};
 use penstock_servers::{Kafka, Listener, PASSWORD, USER};
-use penstock_tests::{Bench, Ran};
+use penstock_tests::{Bench, Ran, until};
 
 /// The cluster without topics, and a bench whose configuration names it.
 struct World {
@@ -162,11 +162,12 @@ fn logins_come_from_the_configuration_and_stay_secret() {
 }
 
 /// On a cluster anybody may be at work: a group's position is moved only while nobody is in it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_record_is_skipped_only_while_its_group_is_empty() {
+#[test]
+fn a_record_is_skipped_only_while_its_group_is_empty() {
     const TOPIC: &str = "rag.parts.v1";
     const GROUP: &str = "penstock.parse";
-    let world = tokio::task::spawn_blocking(World::new).await.unwrap();
+    let world = World::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     assert_eq!(world.run(&["topics", "apply"]).code, 0);
     let config = KafkaConfig::new(world.kafka.brokers(Listener::Plain));
     let killer = Outgoing {
@@ -176,22 +177,23 @@ async fn a_record_is_skipped_only_while_its_group_is_empty() {
         headers: Vec::new(),
     };
     let sink = KafkaSink::new(&config).unwrap();
-    sink.produce(vec![killer]).await.unwrap();
-    let standing = lags(&config, GROUP, TOPIC).await.unwrap();
+    runtime.block_on(sink.produce(vec![killer])).unwrap();
+    let stands = || runtime.block_on(lags(&config, GROUP, TOPIC)).unwrap();
+    let standing = stands();
     let partition = standing.iter().find(|lag| lag.end == 1).unwrap().partition;
     let partition = partition.to_string();
     let skip = ["dead-letters", "skip", TOPIC, &partition, "0", "--json"];
 
     let mut worker = KafkaSource::open(&config, GROUP, &[TOPIC]).unwrap();
-    while !matches!(worker.next().await.unwrap(), Event::Record(_)) {}
+    runtime.block_on(async { while !matches!(worker.next().await.unwrap(), Event::Record(_)) {} });
     world
         .run(&skip)
         .could_not_run(&[GROUP, "1 members", "penstock@", "stop"]);
-    worker.close().await;
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !standing_of(&config, GROUP).await.unwrap().is_empty() {
-        assert!(std::time::Instant::now() < deadline, "the worker stays");
-    }
+    runtime.block_on(worker.close());
+    until("the group is empty", || {
+        let standing = runtime.block_on(standing_of(&config, GROUP)).unwrap();
+        standing.is_empty()
+    });
     let ran = world.run(&skip);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     world.run(&skip).could_not_run(&["nothing is in its way"]);
@@ -213,7 +215,6 @@ async fn a_record_is_skipped_only_while_its_group_is_empty() {
         .json();
     assert_eq!((report.put_back, report.left), (1, 0), "{report:#?}");
     assert_eq!(list(&[]).count, 0);
-    let standing = lags(&config, GROUP, TOPIC).await.unwrap();
-    let ends: i64 = standing.iter().map(|lag| lag.end).sum();
+    let ends: i64 = stands().iter().map(|lag| lag.end).sum();
     assert_eq!(ends, 2);
 }

@@ -35,7 +35,7 @@ pub async fn run(config: &Config, command: &DeadLettersCommand, json: bool) -> R
     let outcome = match command {
         DeadLettersCommand::List(args) => list::list(&desk, args, json).await,
         DeadLettersCommand::Show(at) => show::show(&desk, at, json).await,
-        DeadLettersCommand::Redrive(args) => redrive::redrive(config, &desk, args, json).await,
+        DeadLettersCommand::Redrive(args) => redrive::redrive(&desk, args, json).await,
         DeadLettersCommand::Skip(args) => skip::skip(config, &desk, args, json).await,
     };
     desk.close().await;

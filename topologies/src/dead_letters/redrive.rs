@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use penstock_adapters::kafka::{KafkaSink, Reading};
 use penstock_runtime::{Failure, Outgoing, Record, Sink, Stop};
+use penstock_schemas::Codec;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use super::edit::Edit;
@@ -17,10 +19,10 @@ use super::fate::{Fate, Judge, Knowledge};
 use super::filter::{Filter, place_of_letter};
 use super::history::{self, History};
 use super::letter::{Letter, Place};
+use super::records::RecordType;
 use super::{Desk, letters, list};
 use crate::cli::RedriveArgs;
 use crate::commands::print;
-use crate::config::Config;
 use crate::session::stop_on_signals;
 use crate::system::Log;
 
@@ -49,6 +51,8 @@ pub struct Row {
     pub to: Option<String>,
     /// Why it was left, or went another way.
     pub why: Option<String>,
+    /// The record as it would go, in a dry run that mends it.
+    pub record: Option<Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +62,7 @@ pub enum Outcome {
     Left,
 }
 
-pub(super) async fn redrive(
-    config: &Config,
-    desk: &Desk,
-    args: &RedriveArgs,
-    json: bool,
-) -> Result<u8, Failure> {
+pub(super) async fn redrive(desk: &Desk, args: &RedriveArgs, json: bool) -> Result<u8, Failure> {
     let edit = args.edit.as_deref().map(Edit::compile).transpose()?;
     let place = args.at().map(|at| place_of_letter(&at)).transpose()?;
     let filter = Filter::new(&args.filter, place)?;
@@ -216,6 +215,9 @@ impl Run<'_> {
         for (letter, fate) in std::mem::take(&mut self.batch) {
             let to = to_of(&fate);
             self.report.add(letter, to, why_of(&fate));
+            if let (None, Some(row)) = (&self.sink, self.report.dead_letters.last_mut()) {
+                row.record = self.edit.and_then(|_| decoded(&self.log.codec, &fate));
+            }
         }
         Ok(())
     }
@@ -239,6 +241,12 @@ fn record_of(fate: &Fate) -> Option<&Outgoing> {
         Fate::PutBack(record) | Fate::Again { record, .. } => Some(record),
         Fate::Covered { .. } | Fate::Left(_) => None,
     }
+}
+
+fn decoded(codec: &Codec, fate: &Fate) -> Option<Value> {
+    let record = record_of(fate)?;
+    let kind = RecordType::of_topic(&record.topic)?;
+    kind.decode(codec, record.value.as_deref()?).ok()
 }
 
 fn to_of(fate: &Fate) -> Option<String> {
@@ -301,6 +309,7 @@ impl Redriven {
             outcome,
             to,
             why,
+            record: None,
         });
     }
 
@@ -312,6 +321,10 @@ impl Redriven {
             match &row.to {
                 Some(to) => out.push_str(&format!("    to {to}  {why}\n")),
                 None => out.push_str(&format!("    left: {why}\n")),
+            }
+            if let Some(record) = &row.record {
+                let record = serde_json::to_string_pretty(record).unwrap_or_default();
+                out.push_str(&format!("{record}\n"));
             }
         }
         let (did, tail) = match self.dry_run {
