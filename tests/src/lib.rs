@@ -5,6 +5,7 @@ pub mod fakes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use penstock::audit::Audit;
@@ -89,12 +90,9 @@ impl Bench {
 
     /// Starts and leaves running; its output is kept in files of this bench.
     pub fn spawn(&self, args: &[&str]) -> Running {
-        self.spawn_as("spawned.log", args)
-    }
-
-    /// For a second process beside one that was spawned: its output is kept in `log`.
-    pub fn spawn_as(&self, log: &str, args: &[&str]) -> Running {
-        let log = self.path().join(log);
+        static SPAWNED: AtomicU32 = AtomicU32::new(0);
+        let number = SPAWNED.fetch_add(1, Ordering::Relaxed);
+        let log = self.path().join(format!("spawned-{number}.log"));
         let file = std::fs::File::create(&log);
         let child = file.and_then(|file| {
             let errors = file.try_clone()?;
@@ -262,6 +260,17 @@ impl Running {
 
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The one JSON document in its output.
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        let output = self.output();
+        let found = output.find("{\n").and_then(|start| output.get(start..));
+        let mut values = serde_json::Deserializer::from_str(found.unwrap_or_default()).into_iter();
+        match values.next() {
+            Some(Ok(value)) => value,
+            _ => fail(&format!("no JSON in: {output}")),
+        }
     }
 }
 

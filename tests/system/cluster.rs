@@ -1,69 +1,13 @@
-//! The program against a cluster of three real brokers, which one test at a time has for itself.
-
-use std::sync::MutexGuard;
+//! The program against a cluster of real brokers: topics, logins, groups.
 
 use penstock::dead_letters::{Listed, Redriven};
 use penstock::topics::{Applied, Checked};
-use penstock_adapters::kafka::{Admin, KafkaConfig, KafkaSink, KafkaSource, lags, standing_of};
+use penstock_adapters::kafka::{KafkaConfig, KafkaSink, KafkaSource, lags, standing_of};
 use penstock_runtime::{Event, Outgoing, Sink, Source};
-use penstock_servers::{Kafka, Listener, PASSWORD, USER};
-use penstock_tests::{Bench, Ran, until};
+use penstock_servers::{Listener, PASSWORD, USER};
+use penstock_tests::until;
 
-/// The cluster without topics, and a bench whose configuration names it.
-struct World {
-    kafka: MutexGuard<'static, Kafka>,
-    bench: Bench,
-}
-
-impl World {
-    fn new() -> Self {
-        let kafka = Kafka::cluster();
-        let world = Self {
-            kafka,
-            bench: Bench::new(),
-        };
-        world.wipe();
-        world.configure(Listener::Plain, "");
-        world
-    }
-
-    /// Deletes what the test before has left.
-    fn wipe(&self) {
-        let config = KafkaConfig::new(self.kafka.brokers(Listener::Plain));
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let admin = Admin::new(&config).unwrap();
-            let topics = admin.partitions().await.unwrap();
-            let ours = topics.keys().map(String::as_str);
-            let ours: Vec<&str> = ours.filter(|it| !it.starts_with("__")).collect();
-            admin.delete_topics(&ours).await.unwrap();
-        });
-    }
-
-    fn configure(&self, listener: Listener, properties: &str) {
-        let brokers = self.kafka.brokers(listener);
-        let text = format!("[kafka]\nbrokers = {brokers:?}\n[kafka.properties]\n{properties}");
-        std::fs::write(self.file("penstock.toml"), text).unwrap();
-    }
-
-    fn file(&self, name: &str) -> std::path::PathBuf {
-        self.bench.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        let config = self.file("penstock.toml").display().to_string();
-        let mut all = args.to_vec();
-        all.extend(["--config", &config]);
-        self.bench.run(&all)
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        // Says where the logs are if the test fails.
-        drop(self.kafka.witness());
-    }
-}
+use crate::world::World;
 
 #[test]
 fn topics_are_applied_and_checked() {

@@ -472,7 +472,7 @@ async fn an_interrupted_redrive_goes_on_where_it_was() {
     let put_back = |count: usize| {
         until("some are put back", || list(&bench, &[]).put_back >= count);
     };
-    let mut first = bench.spawn_as("redrive.log", &slow);
+    let mut first = bench.spawn(&slow);
     put_back(2);
     assert_eq!(first.terminate(), Some(1), "{}", first.output());
     assert!(
@@ -482,7 +482,7 @@ async fn an_interrupted_redrive_goes_on_where_it_was() {
     );
     let after_first = list(&bench, &[]).put_back;
     assert!(after_first < 9, "all were put back before it was stopped");
-    let mut second = bench.spawn_as("redrive.log", &slow);
+    let mut second = bench.spawn(&slow);
     put_back(after_first + 1);
     second.kill();
     let (_, last) = redrive(&bench, &["--all", "--max-redrives", "1"]);

@@ -12,6 +12,8 @@ mod cluster;
 mod crashes;
 mod dead_letters;
 mod errors;
+mod fleet;
 mod producer;
 mod samples;
 mod topology;
+mod world;

@@ -14,14 +14,17 @@ use crate::cli::{Cli, Command, ForgetArgs, IngestArgs, QueryArgs};
 use crate::config::Config;
 use crate::dead_letters;
 use crate::describe::describe;
-use crate::engines::open_stores;
+use crate::engines::{has_stores, open_stores};
 use crate::ingest::{Bars, Intake, Known, Pending, Report, deletion, seconds_since};
 use crate::query::{self, Question, answer};
 use crate::serve::{Work, read_ledger};
-use crate::session::{Session, Working, load_craft, stop_on_signals};
+use crate::session::{
+    Session, Working, intake_of_cluster, load_craft, stop_on_signals, stores_at_rest,
+};
 use crate::status::{self, Status, stage_status, store_status};
 use crate::system::{Folder, Log, Ownership, disk_full};
 use crate::topics;
+use crate::workers::{self, Role};
 
 /// Runs a command; the error is its one line.
 pub async fn execute(cli: Cli) -> Result<u8, String> {
@@ -59,6 +62,12 @@ async fn ingest(config: &Config, args: &IngestArgs, json: bool) -> Result<u8, Fa
     let start = Instant::now();
     let mut report = Report::default();
     match Session::open(config)? {
+        Session::Owner(folder) if config.is_shared() => {
+            // The stages are at work elsewhere, or will be.
+            drop(folder);
+            let intake = intake_of_cluster(config).await?;
+            take_in(&intake, args, &mut report, &Bars::show(&Default::default())).await?;
+        }
         Session::Owner(folder) => {
             let stop = Stop::new();
             stop_on_signals(&stop)?;
@@ -132,8 +141,8 @@ async fn ask(config: &Config, args: &QueryArgs, json: bool) -> Result<u8, Failur
     let question = Question::from(args);
     let found = match Session::open(config)? {
         Session::Owner(folder) => {
+            let stores = stores_at_rest(config, &folder)?;
             let craft = load_craft(config).await?;
-            let stores = open_stores(folder.path())?;
             let (vectors, graph) = (stores.vectors.as_ref(), stores.graph.as_ref());
             check_model(vectors, craft.embedder.info()).await?;
             answer(&question, craft.embedder.as_ref(), vectors, graph).await?
@@ -145,10 +154,11 @@ async fn ask(config: &Config, args: &QueryArgs, json: bool) -> Result<u8, Failur
 }
 
 async fn run(config: &Config, stages: &[String]) -> Result<u8, Failure> {
-    if config.is_embedded() && !stages.is_empty() {
-        return Err(Failure::fatal(
-            "run STAGE needs kafka.brokers: without a cluster all stages run in one process, with plain run",
-        ));
+    if workers::role(config, stages)? == Role::Worker {
+        let stop = Stop::new();
+        stop_on_signals(&stop)?;
+        workers::work(config, stages, stop).await?;
+        return Ok(0);
     }
     let folder = match Folder::take(&config.data)? {
         Ownership::Ours(folder) => folder,
@@ -185,11 +195,15 @@ fn show_topology(dot: bool, json: bool) -> u8 {
 async fn show_status(config: &Config, json: bool) -> Result<u8, Failure> {
     let status = match Session::open(config)? {
         Session::Owner(folder) => {
-            let stores = open_stores(folder.path())?;
+            // Elsewhere on a cluster there may be none: the stages are told of all the same.
+            let stores = match config.is_shared() && !has_stores(folder.path()) {
+                true => Vec::new(),
+                false => store_status(&open_stores(folder.path())?).await,
+            };
             let log = Log::open(config, folder.path()).await?;
             let status = Status {
                 stages: stage_status(&log).await?,
-                stores: store_status(&stores).await,
+                stores,
             };
             log.close().await;
             status
@@ -206,7 +220,7 @@ async fn show_status(config: &Config, json: bool) -> Result<u8, Failure> {
 async fn show_audit(config: &Config, json: bool) -> Result<u8, Failure> {
     let found = match Session::open(config)? {
         Session::Owner(folder) => {
-            let stores = open_stores(folder.path())?;
+            let stores = stores_at_rest(config, &folder)?;
             let log = Log::open(config, folder.path()).await?;
             let ledger = read_ledger(&log).await?;
             let found = audit(&ledger, &stores).await?;
@@ -228,6 +242,11 @@ struct Forgotten {
 async fn forget(config: &Config, args: &ForgetArgs, json: bool) -> Result<u8, Failure> {
     let mut report = Report::default();
     match Session::open(config)? {
+        Session::Owner(folder) if config.is_shared() => {
+            drop(folder);
+            let intake = intake_of_cluster(config).await?;
+            remove(&intake, args, &mut report).await?;
+        }
         Session::Owner(folder) => {
             let stop = Stop::new();
             stop_on_signals(&stop)?;

@@ -21,6 +21,7 @@ pub struct Config {
     /// Folder of the embedded engines.
     pub data: PathBuf,
     pub kafka: KafkaSettings,
+    pub objects: ObjectSettings,
     pub parse: ParseSettings,
     pub shard: ShardSettings,
     pub embed: EmbedSettings,
@@ -38,6 +39,13 @@ pub struct KafkaSettings {
     pub replication: i32,
     /// Any other librdkafka setting.
     pub properties: Properties,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObjectSettings {
+    /// Where the bytes of documents lie: file:///PATH, a folder that all processes share; empty: in the data folder, of
+    /// one process.
+    pub url: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,6 +112,7 @@ impl Default for Config {
                 replication: 3,
                 properties: Properties::default(),
             },
+            objects: ObjectSettings { url: String::new() },
             parse: ParseSettings {
                 threads: 0,
                 max_source_mib: 1024,
@@ -204,6 +213,11 @@ impl Config {
     /// True where no cluster is configured.
     pub fn is_embedded(&self) -> bool {
         self.kafka.brokers.is_empty()
+    }
+
+    /// True where stages run as processes of their own, and `ingest` only sends and waits.
+    pub fn is_shared(&self) -> bool {
+        !self.is_embedded() && !self.objects.url.is_empty()
     }
 
     /// How the configured cluster is reached.

@@ -1,10 +1,19 @@
 //! The engines of one machine: log and stores inside the process. A build without them (the lean image for pods) says so
 //! where one is asked for.
 
+use std::path::Path;
+
 #[cfg(feature = "embedded")]
 pub use here::{Broker, open_stores};
 #[cfg(not(feature = "embedded"))]
 pub use lean::{Broker, open_stores};
+
+const GRAPH: &str = "graph.db";
+
+/// Whether stores were made in `folder` before.
+pub fn has_stores(folder: &Path) -> bool {
+    folder.join(GRAPH).exists()
+}
 
 #[cfg(feature = "embedded")]
 mod here {
@@ -26,7 +35,7 @@ mod here {
         let vectors = QdrantEdge::open(&folder.join("vectors"), &spec, spec.vectors.dense.size)?;
         Ok(Stores {
             vectors: Arc::new(vectors),
-            graph: Arc::new(SqlGraph::open(&folder.join("graph.db"))?),
+            graph: Arc::new(SqlGraph::open(&folder.join(super::GRAPH))?),
             blobs: Arc::new(Objects::in_folder(&folder.join("objects"))?),
             cache: Arc::new(SqlVectorCache::open(&folder.join("vectors.db"))?),
         })

@@ -38,6 +38,22 @@ pub fn group_of(stage: &str) -> String {
     format!("penstock.{stage}")
 }
 
+/// Fatal where one of `names` is no stage.
+pub fn check_names(names: &[String]) -> Result<(), Failure> {
+    let topology = topology();
+    let is_stage = |name: &&String| topology.iter().any(|it| it.name == **name);
+    match names.iter().find(|name| !is_stage(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let known: Vec<&str> = topology.iter().map(|it| it.name).collect();
+            Err(Failure::fatal(format!(
+                "there is no stage {unknown}, there are {}",
+                known.join(", ")
+            )))
+        }
+    }
+}
+
 /// Every stage, in the order records flow.
 pub fn topology() -> Vec<StageSpec> {
     let settled = SettledRoute::default();
@@ -184,6 +200,15 @@ impl Parts {
         })
     }
 
+    /// Counts and watches the named stages only (none named: all): a process tells of what it runs.
+    pub fn only(mut self, stages: &[String]) -> Self {
+        if !stages.is_empty() {
+            self.gauges
+                .retain(|name, _| stages.iter().any(|it| it == name));
+        }
+        self
+    }
+
     fn limits(&self) -> Limits {
         const MIB: u64 = 1 << 20;
         let parse = &self.config.parse;
@@ -236,17 +261,8 @@ pub struct Pipeline {
 impl Pipeline {
     /// Starts the named stages; none named: all.
     pub fn start(parts: Arc<Parts>, names: &[String], stop: Stop) -> Result<Self, Failure> {
+        check_names(names)?;
         let topology = topology();
-        if let Some(unknown) = names
-            .iter()
-            .find(|name| !topology.iter().any(|it| it.name == **name))
-        {
-            let known: Vec<&str> = topology.iter().map(|it| it.name).collect();
-            return Err(Failure::fatal(format!(
-                "there is no stage {unknown}, there are {}",
-                known.join(", ")
-            )));
-        }
         let mut stages = JoinSet::new();
         let chosen = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
         for stage in topology.into_iter().filter(|it| chosen(it.name)) {

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_adapters::kafka::KafkaSink;
-use penstock_adapters::objects::Objects;
 use penstock_runtime::{Failure, Stop};
+use penstock_stages::settle::Stores;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::engines::open_stores;
+use crate::engines::{has_stores, open_stores};
 use crate::heartbeat;
 use crate::ingest::Intake;
 use crate::pipeline::{Parts, Pipeline};
 use crate::serve::{Client, Server};
+use crate::shared::{Shared, open_blobs};
 use crate::system::{Craft, Folder, Log, Owner, Ownership, disk_full};
 use crate::topics;
 
@@ -42,14 +43,14 @@ impl Working {
         }
         let craft = load_craft(config).await?;
         check_space(folder.path()).await?;
-        let stores = open_stores(folder.path())?;
+        let mut stores = open_stores(folder.path())?;
+        if config.is_shared() {
+            let shared = Shared::open(&config.objects.url)?;
+            (stores.blobs, stores.cache) = (shared.blobs, shared.cache);
+        }
         let log = Arc::new(Log::open(config, folder.path()).await?);
-        let parts = Arc::new(Parts::new(
-            config.clone(),
-            log.clone(),
-            stores.clone(),
-            craft.clone(),
-        )?);
+        let parts = Parts::new(config.clone(), log.clone(), stores.clone(), craft.clone())?;
+        let parts = Arc::new(parts.only(stages));
         let token = Uuid::new_v4().simple().to_string();
         let server = Server::start(parts.clone(), log.clone(), token.clone()).await?;
         folder.announce(&Owner {
@@ -128,11 +129,37 @@ impl Beside {
         Ok(Intake {
             log: self.log.clone(),
             sink: Arc::new(KafkaSink::new(&self.log.kafka)?),
-            blobs: Arc::new(Objects::in_folder(&config.data.join("objects"))?),
+            blobs: open_blobs(config)?,
             recipe: self.owner.recipe.clone(),
             max_source: max_source(config),
         })
     }
+}
+
+/// What `ingest` needs where the stages run as processes of their own, wherever.
+pub async fn intake_of_cluster(config: &Config) -> Result<Intake, Failure> {
+    topics::are_there(config, &[]).await?;
+    let craft = load_craft(config).await?;
+    let log = Arc::new(Log::of_cluster(config));
+    Ok(Intake {
+        sink: Arc::new(KafkaSink::new(&log.kafka)?),
+        log,
+        blobs: open_blobs(config)?,
+        recipe: craft.recipe,
+        max_source: max_source(config),
+    })
+}
+
+/// The stores of a folder that nobody else has open. On a cluster they are in one folder only: made in another, they would
+/// answer that there is nothing.
+pub fn stores_at_rest(config: &Config, folder: &Folder) -> Result<Stores, Failure> {
+    if config.is_shared() && !has_stores(folder.path()) {
+        return Err(Failure::fatal(format!(
+            "data folder {}: no stores are in it; name that of the process that runs index, link and settle with --data",
+            folder.path().display()
+        )));
+    }
+    open_stores(folder.path())
 }
 
 /// The owner's place, or a way to it.

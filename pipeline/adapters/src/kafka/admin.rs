@@ -10,8 +10,8 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::classify;
 use super::config::KafkaConfig;
+use super::declared::settings_of;
 use super::reader::{LIMIT, ask, blocking, reader};
-use super::topics::settings_of;
 
 pub(super) const POLL: Duration = Duration::from_millis(50);
 

@@ -9,7 +9,7 @@ use super::classify;
 pub(super) const MAX_RECORD: usize = 16 * 1024 * 1024;
 
 /// Settings that are not open, and what to do instead: with others records would be lost, or the group torn.
-const OURS: [(&str, &str); 13] = [
+const OURS: [(&str, &str); 15] = [
     ("acks", "no record may be lost: remove it"),
     (
         "auto.commit.enable",
@@ -20,6 +20,10 @@ const OURS: [(&str, &str); 13] = [
         "a group starts at the beginning, or where it stands: remove it",
     ),
     ("bootstrap.servers", "set kafka.brokers instead"),
+    (
+        "delivery.report.only.error",
+        "every record is waited for: remove it",
+    ),
     (
         "enable.auto.commit",
         "positions are committed by hand: remove it",
@@ -44,6 +48,10 @@ const OURS: [(&str, &str); 13] = [
         "what shares a key must share a partition, whoever sends it: remove it",
     ),
     ("request.required.acks", "no record may be lost: remove it"),
+    (
+        "transactional.id",
+        "records are repeated rather than sent in transactions: remove it",
+    ),
 ];
 
 /// How to reach the log. Values of `properties` may be secret: they are never shown.

@@ -112,6 +112,27 @@ pub(super) fn is_of_connection(error: &KafkaError) -> bool {
     )
 }
 
+/// What the brokers' side of TLS says about our certificate, in OpenSSL's words. It may come after the handshake, as an
+/// error of transport.
+const ALERTS: [&str; 10] = [
+    "alert access denied",
+    "alert bad certificate",
+    "alert certificate expired",
+    "alert certificate required",
+    "alert certificate revoked",
+    "alert certificate unknown",
+    "alert handshake failure",
+    "alert no certificate",
+    "alert unknown ca",
+    "alert unsupported certificate",
+];
+/// What our side says about theirs.
+const DISTRUST: [&str; 3] = [
+    "certificate verify failed",
+    "Failed to verify broker certificate",
+    "certificate could not be verified",
+];
+
 /// What to do about a connection that will not come about by itself; none where it may.
 fn advice(code: RDKafkaErrorCode, reason: &str) -> Option<&'static str> {
     use RDKafkaErrorCode as Code;
@@ -122,32 +143,19 @@ fn advice(code: RDKafkaErrorCode, reason: &str) -> Option<&'static str> {
                 "kafka refuses the login; check sasl.mechanism, sasl.username and sasl.password in kafka.properties",
             )
         }
-        // An alert is the brokers' word on our certificate; it may come after the handshake, as an error of transport.
+        // The words may also be a host's name: OpenSSL names itself.
         Code::SSL | Code::BrokerTransportFailure
-            if says(&[
-                "certificate required",
-                "bad certificate",
-                "unknown ca",
-                "alert",
-            ]) =>
+            if reason.contains("SSL routines") && says(&ALERTS) =>
         {
             Some(
                 "kafka refuses the client's certificate or its absence; set ssl.certificate.location and \
                  ssl.key.location in kafka.properties to one that the brokers trust",
             )
         }
-        Code::SSL
-            if says(&[
-                "certificate verify failed",
-                "Failed to verify",
-                "certificate could not be verified",
-            ]) =>
-        {
-            Some(
-                "the certificate of the kafka brokers is not trusted; set ssl.ca.location in kafka.properties to the \
-                 authority that signed it",
-            )
-        }
+        Code::SSL if says(&DISTRUST) => Some(
+            "the certificate of the kafka brokers is not trusted; set ssl.ca.location in kafka.properties to the \
+             authority that signed it",
+        ),
         Code::SSL => {
             Some("no TLS with the kafka brokers; check the ssl settings in kafka.properties")
         }
@@ -157,4 +165,70 @@ fn advice(code: RDKafkaErrorCode, reason: &str) -> Option<&'static str> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hear(connection: &Connection, code: RDKafkaErrorCode, reason: &str) -> Option<String> {
+        let failure = connection.hear(&KafkaError::Global(code), reason)?;
+        assert_eq!(failure.class(), "fatal");
+        Some(failure.reason().to_owned())
+    }
+
+    #[tokio::test]
+    async fn the_second_refusal_counts() {
+        let connection = Connection::new();
+        let refusal = "sasl_plaintext://a:1: SASL authentication error:\n failed";
+        assert_eq!(
+            hear(&connection, RDKafkaErrorCode::Authentication, refusal),
+            None
+        );
+        assert!(connection.refused().is_none());
+        let said = hear(&connection, RDKafkaErrorCode::Authentication, refusal).unwrap();
+        assert!(
+            said.contains("sasl.password") && said.contains("a:1"),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1);
+        assert_eq!(connection.refused().unwrap().reason(), said);
+        // Also who asks later hears it.
+        assert_eq!(connection.clone().until_refused().await.reason(), said);
+    }
+
+    #[test]
+    fn what_may_pass_is_no_refusal() {
+        use RDKafkaErrorCode as Code;
+        for (code, reason) in [
+            (
+                Code::BrokerTransportFailure,
+                "alert unknown ca.example:9092: Connect failed",
+            ),
+            (
+                Code::BrokerTransportFailure,
+                "Disconnected while handshaking",
+            ),
+            (Code::AllBrokersDown, "1/1 brokers are down"),
+            (Code::Resolve, "Failed to resolve"),
+        ] {
+            let connection = Connection::new();
+            for _ in 0..3 {
+                assert_eq!(hear(&connection, code, reason), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_trouble_is_the_cause_not_the_count() {
+        let connection = Connection::new();
+        let cause = "Connect to a:1 failed: Connection refused";
+        hear(&connection, RDKafkaErrorCode::BrokerTransportFailure, cause);
+        hear(
+            &connection,
+            RDKafkaErrorCode::AllBrokersDown,
+            "1/1 brokers are down",
+        );
+        assert_eq!(connection.last().as_deref(), Some(cause));
+    }
 }

@@ -26,6 +26,20 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Objects where `url` says: `file:///PATH`, a folder that all processes see.
+    pub fn at(url: &str) -> Result<Self, Failure> {
+        let folder = url::Url::parse(url)
+            .ok()
+            .filter(|it| it.scheme() == "file")
+            .and_then(|it| it.to_file_path().ok());
+        match folder {
+            Some(folder) => Self::in_folder(&folder),
+            None => Err(Failure::fatal(format!(
+                "objects.url is {url}, expected file:///PATH, a folder that all processes share"
+            ))),
+        }
+    }
+
     /// Objects as files under `dir`, which is made if missing. What was written outlives the process and the machine:
     /// files and their folders are synced before a write returns.
     pub fn in_folder(dir: &FilePath) -> Result<Self, Failure> {

@@ -228,3 +228,17 @@ pub(crate) async fn keeps_vectors(cache: &dyn VectorCache) {
     assert_eq!(get("g/h", one, "m@1/2", &["a"]).await, [Some(vector(3.0))]);
     assert!(get("g", two, "m", &[]).await.is_empty());
 }
+
+#[test]
+fn a_url_names_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("of all");
+    let url = url::Url::from_file_path(&folder).unwrap();
+    Objects::at(url.as_str()).unwrap();
+    assert!(folder.is_dir());
+    for url in ["/srv/objects", "file://host/srv", "ftp://host/x", ""] {
+        let failure = Objects::at(url).unwrap_err();
+        assert_eq!(failure.class(), "fatal");
+        assert!(failure.reason().contains("file:///PATH"), "{failure}");
+    }
+}

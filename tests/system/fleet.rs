@@ -1,0 +1,173 @@
+//! Stages as processes of their own, on a cluster.
+
+use std::path::Path;
+
+use penstock::ingest::Report;
+use penstock::status::Status;
+use penstock_schemas::topics;
+use penstock_servers::Listener;
+use penstock_tests::{Bench, Running, assert_same, copy_samples, until};
+
+use crate::world::World;
+
+#[test]
+fn stages_run_as_processes_of_their_own() {
+    let world = World::new();
+    assert_eq!(world.run(&["topics", "apply"]).code, 0);
+    let fleet = || {
+        vec![
+            world.start(&["split", "parse", "shard"]),
+            world.start(&["embed"]),
+            world.start(&["embed"]),
+            world.start(&["index", "link", "settle"]),
+        ]
+    };
+    let docs = world.file("docs");
+    copy_samples(&docs, |key| key.starts_with("loads/"));
+    let mut processes = fleet();
+    let report = world.ingest(&docs);
+    assert!(report.documents.complete >= 5, "{report:?}");
+    let question = "who carries load LD-48377";
+    let found = world.run(&["query", question, "--json"]).stdout;
+    assert!(found.contains("LD-48377"), "{found}");
+    until("every position is committed", || {
+        let status: Status = world.run(&["status", "--json"]).json();
+        status.stages.iter().all(|it| it.lag_records == 0)
+    });
+
+    // Told to stop, each finishes what it has and leaves; those that follow begin where these ended.
+    for process in &mut processes {
+        assert_eq!(process.terminate(), Some(0), "{}", process.output());
+    }
+    drop(processes);
+    let before = world.chunks(topics::CHUNKS);
+    let mut processes = fleet();
+    copy_samples(&docs, |key| key.starts_with("mail/"));
+    let more = world.ingest(&docs);
+    assert_eq!(more.documents.unchanged, report.documents.complete);
+    assert!(more.documents.complete >= 3, "{more:?}");
+    let after = world.chunks(topics::CHUNKS);
+    assert!(after.len() > before.len());
+    for (topic, times) in [
+        ("chunks", &after),
+        ("embeddings", &world.chunks(topics::EMBEDDINGS)),
+        ("indexed", &world.chunks(topics::INDEXED)),
+    ] {
+        let repeated: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(repeated.is_empty(), "{topic}: {repeated:?}");
+        assert_eq!(times.len(), after.len(), "{topic}");
+    }
+    let audit = world.run(&["audit"]);
+    assert_eq!(audit.code, 0, "{}", audit.stdout);
+    for process in &mut processes {
+        assert_eq!(process.terminate(), Some(0), "{}", process.output());
+    }
+}
+
+/// Each stage is killed while records it has worked on are not committed, and started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_every_stage_leaves_no_trace() {
+    let docs = tempfile::tempdir().unwrap();
+    let docs = docs.path().join("docs");
+    copy_samples(&docs, |key| {
+        ["drivers/", "equipment/", "loads/", "mail/", "reports/"]
+            .iter()
+            .any(|folder| key.starts_with(folder))
+    });
+    let calm = Bench::new();
+    let (code, report) = calm.ingest(&docs, &[]);
+    assert_eq!(code, 0, "{report:?}");
+
+    let shaken = tokio::task::spawn_blocking(move || shake(&docs, &report))
+        .await
+        .unwrap();
+    calm.sound();
+    assert_same(&calm.stores().await, &shaken.stores().await);
+}
+
+/// The data folder of the stores, once all is done and every process has ended.
+fn shake(docs: &Path, calm: &Report) -> Bench {
+    let world = World::new();
+    // What was killed is missed this soon.
+    world.configure(Listener::Plain, "\"session.timeout.ms\" = \"6000\"\n");
+    assert_eq!(world.run(&["topics", "apply"]).code, 0);
+    let mut processes: Vec<Running> = FLEET.iter().map(|it| world.start(it.stages)).collect();
+    let mut ingest = world.spawn_ingest(docs);
+    for (process, it) in processes.iter_mut().zip(&FLEET) {
+        until("there is work to lose", || {
+            assert!(!ingest.has_ended(), "{:?}: {}", it.stages, ingest.output());
+            world.records(it.output) > 0 && world.lag(it.stages[0]) > 0
+        });
+        process.kill();
+        *process = world.start(it.stages);
+    }
+    until("all is accounted for", || ingest.has_ended());
+    let report: Report = ingest.json();
+    assert_eq!(
+        (report.documents.complete, report.documents.dead_lettered),
+        (calm.documents.complete, 0),
+        "{report:?}"
+    );
+    let audit = world.run(&["audit"]);
+    assert_eq!(audit.code, 0, "{}", audit.stdout);
+    for process in &mut processes {
+        assert_eq!(process.terminate(), Some(0), "{}", process.output());
+    }
+    drop(processes);
+    world.into_bench()
+}
+
+struct Member {
+    stages: &'static [&'static str],
+    /// A topic they write to.
+    output: &'static str,
+}
+
+/// The stages with stores share a process.
+const FLEET: [Member; 5] = [
+    Member {
+        stages: &["split"],
+        output: "rag.parts.v1",
+    },
+    Member {
+        stages: &["parse"],
+        output: "rag.sections.v1",
+    },
+    Member {
+        stages: &["shard"],
+        output: "rag.chunks.v1",
+    },
+    Member {
+        stages: &["embed"],
+        output: "rag.embeddings.v1",
+    },
+    Member {
+        stages: &["index", "link", "settle"],
+        output: "rag.indexed.v1",
+    },
+];
+
+#[test]
+fn a_process_that_lacks_something_says_what() {
+    let world = World::new();
+    let lacks = |args: &[&str], words: &[&str]| world.run(args).could_not_run(words);
+    lacks(&["run", "index"], &["run index link settle"]);
+    lacks(
+        &["run", "embed", "--set", "objects.url="],
+        &["objects.url", "file:///"],
+    );
+    lacks(
+        &["run", "embed", "--set", "objects.url=/srv"],
+        &["objects.url is /srv"],
+    );
+    lacks(&["run", "embad"], &["no stage embad"]);
+    // The stores are where their stages run: an empty one beside them is no answer.
+    let elsewhere = |args: &[&str]| {
+        world
+            .run_outside(args)
+            .could_not_run(&["no stores", "--data"])
+    };
+    elsewhere(&["query", "cranes"]);
+    elsewhere(&["audit"]);
+    lacks(&["ingest", "/nowhere"], &["topics apply"]);
+}

@@ -1,0 +1,32 @@
+//! Bytes that processes share: those of documents, and the vectors of texts that were seen.
+
+use std::sync::Arc;
+
+use penstock_adapters::objects::{BlobVectorCache, Objects};
+use penstock_runtime::Failure;
+use penstock_stages::blobs::Blobs;
+use penstock_stages::embed::VectorCache;
+
+use crate::config::Config;
+
+/// Outside of any data folder. The cache lies there too: settle forgets a document's vectors, wherever it runs.
+pub struct Shared {
+    pub blobs: Arc<dyn Blobs>,
+    pub cache: Arc<dyn VectorCache>,
+}
+
+impl Shared {
+    pub fn open(url: &str) -> Result<Self, Failure> {
+        let blobs: Arc<dyn Blobs> = Arc::new(Objects::at(url)?);
+        let cache = Arc::new(BlobVectorCache::new(blobs.clone()));
+        Ok(Self { blobs, cache })
+    }
+}
+
+/// Where `ingest` puts what it reads.
+pub fn open_blobs(config: &Config) -> Result<Arc<dyn Blobs>, Failure> {
+    Ok(Arc::new(match config.objects.url.as_str() {
+        "" => Objects::in_folder(&config.data.join("objects"))?,
+        url => Objects::at(url)?,
+    }))
+}
