@@ -60,6 +60,11 @@ impl<T: Message> Topic<T> {
     pub fn dead_letters(&self) -> String {
         dead_letters_of(self.name)
     }
+
+    /// What its readers remember of records that may kill a process.
+    pub fn attempts(&self) -> String {
+        attempts_of(self.name)
+    }
 }
 
 impl<T> Clone for Topic<T> {
@@ -72,6 +77,10 @@ impl<T> Copy for Topic<T> {}
 
 fn dead_letters_of(topic: &str) -> String {
     format!("{topic}.dlq")
+}
+
+fn attempts_of(topic: &str) -> String {
+    format!("{topic}.attempts")
 }
 
 /// How a topic is kept.
@@ -104,7 +113,7 @@ pub mod topics {
     pub const HEARTBEATS: Topic<Heartbeat> = Topic::new("rag.heartbeats.v1");
     pub const AUDIT: Topic<Audit> = Topic::new("rag.audit.v1");
 
-    /// What must exist before a stage starts, dead-letter topics included.
+    /// What must exist before a stage starts, topics of dead letters and attempts included.
     pub fn all() -> Vec<TopicSpec> {
         const WEEK: Option<u32> = Some(7 * 24);
         const MONTH: Option<u32> = Some(30 * 24);
@@ -138,11 +147,10 @@ pub mod topics {
             INDEXED.name(),
             PROGRESS.name(),
         ];
-        all.extend(
-            consumed
-                .iter()
-                .map(|name| spec(&dead_letters_of(name), false, MONTH, false, false)),
-        );
+        for name in consumed {
+            all.push(spec(&dead_letters_of(name), false, MONTH, false, false));
+            all.push(spec(&attempts_of(name), true, None, false, false));
+        }
         all
     }
 }

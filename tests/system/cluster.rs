@@ -22,8 +22,8 @@ fn topics_are_applied_and_checked() {
     assert_eq!(code, 2);
     let declared = differences.len();
     assert!(differences.iter().all(|it| it.is.is_none()));
-    assert!(declared >= 18, "{differences:?}");
-    let embed = ["rag.chunks.v1 and 4 others are missing", "topics apply"];
+    assert!(declared >= 25, "{differences:?}");
+    let embed = ["rag.chunks.v1 and 5 others are missing", "topics apply"];
     world.run(&["run", "embed"]).could_not_run(&embed);
 
     let applied: Applied = world.run(&["topics", "apply", "--json"]).json();

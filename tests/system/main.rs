@@ -13,6 +13,7 @@ mod crashes;
 mod dead_letters;
 mod errors;
 mod fleet;
+mod killers;
 mod producer;
 mod samples;
 mod topology;

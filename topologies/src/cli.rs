@@ -156,7 +156,7 @@ pub struct LetterFilter {
     /// Only letters whose reason contains this
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Only this class: undecodable, poison, panic, exhausted, skipped
+    /// Only this class: undecodable, poison, panic, exhausted, killed, skipped
     #[arg(long)]
     pub class: Option<String>,
     /// Only letters that died then or later: a time (RFC 3339, or a date), or how long ago (90s, 30m, 2h, 7d)

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_runtime::{
-    BatchStage, Each, Failure, Gauges, Nowhere, Policy, Route, Sink, Stop, Summary, Wiring, run,
+    Attempts, BatchStage, Each, Failure, Gauges, Nowhere, Policy, Route, Sink, Stop, Summary,
+    Wiring, run,
 };
 use penstock_schemas::{Chunk, Section, Topic, topics};
 use penstock_stages::embed::{Embed, EmbedCounters};
@@ -15,6 +16,7 @@ use penstock_stages::parse::{Limits, Parse};
 use penstock_stages::settle::{Settle, SettleConfig, SettledRoute, Stores};
 use penstock_stages::shard::Shard;
 use penstock_stages::split::Split;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
@@ -171,6 +173,8 @@ pub struct Parts {
     pub sink: Arc<dyn Sink>,
     pub counters: Arc<Counters>,
     pub gauges: BTreeMap<&'static str, Arc<Gauges>>,
+    /// One record may run alone in this process.
+    alone: Arc<Semaphore>,
 }
 
 impl Parts {
@@ -197,6 +201,7 @@ impl Parts {
             craft,
             counters: Arc::new(counters),
             gauges,
+            alone: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -234,13 +239,22 @@ impl Parts {
         S: BatchStage,
         R: Route<S::Out>,
     {
-        let source = self.streams.source(&group_of(name), from.name())?;
+        let group = group_of(name);
+        let source = self.streams.source(&group, from.name())?;
+        let attempts = Attempts::new(
+            &group,
+            &from.attempts(),
+            self.streams.clone(),
+            self.sink.clone(),
+            self.alone.clone(),
+        );
         let wiring = Wiring {
             name: name.to_owned(),
             stage,
             from,
             to,
             codec: self.streams.codec().clone(),
+            attempts: Some(attempts),
         };
         let gauges = self.gauges.get(name).cloned().unwrap_or_default();
         let sink = self.sink.clone();

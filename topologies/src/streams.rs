@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use penstock_adapters::kafka::{KafkaSink, KafkaSource, LedgerReader, lags};
-use penstock_runtime::{Failure, Sink, Source};
+use penstock_adapters::kafka::{KafkaSink, KafkaSource, LedgerReader, fold_topic, lags};
+use penstock_runtime::{Failure, Record, Sink, Source, Trails};
 use penstock_schemas::Codec;
 use penstock_stages::settle::LedgerLog;
 
@@ -12,7 +12,7 @@ use crate::system::Log;
 
 /// A log with consumer groups.
 #[async_trait]
-pub trait Streams: Send + Sync {
+pub trait Streams: Trails {
     /// How records are encoded on this log.
     fn codec(&self) -> &Codec;
     /// A member of `group` that consumes `topic`.
@@ -22,6 +22,19 @@ pub trait Streams: Send + Sync {
     fn ledger(&self) -> Arc<dyn LedgerLog>;
     /// Records of `topic` that `group` has not committed.
     async fn lag(&self, group: &str, topic: &str) -> Result<u64, Failure>;
+}
+
+#[async_trait]
+impl Trails for Log {
+    async fn records(&self, topic: &str) -> Result<Vec<Record>, Failure> {
+        let mut records = Vec::new();
+        fold_topic(&self.kafka, topic, None, |record| {
+            records.push(record);
+            Ok(())
+        })
+        .await?;
+        Ok(records)
+    }
 }
 
 #[async_trait]

@@ -104,6 +104,7 @@ fn needed_by(stages: &[String]) -> Vec<String> {
         needed.extend(stage.to.iter().map(|it| (*it).to_owned()));
         needed.insert(stage.from.to_owned());
         needed.insert(format!("{}.dlq", stage.from));
+        needed.insert(format!("{}.attempts", stage.from));
         needed.insert(declared::PROGRESS.name().to_owned());
     }
     needed.into_iter().collect()
@@ -119,6 +120,7 @@ mod tests {
             needed_by(&["embed".to_owned()]),
             [
                 "rag.chunks.v1",
+                "rag.chunks.v1.attempts",
                 "rag.chunks.v1.dlq",
                 "rag.embeddings.v1",
                 "rag.heartbeats.v1",

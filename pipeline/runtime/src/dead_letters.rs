@@ -12,7 +12,7 @@ pub const REDRIVES: &str = "dlq.redrives";
 /// Why a record is dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    /// undecodable, poison, panic, exhausted or skipped.
+    /// undecodable, poison, panic, exhausted, killed or skipped.
     pub class: &'static str,
     pub reason: String,
 }

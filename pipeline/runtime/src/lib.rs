@@ -3,6 +3,7 @@
 //! [`run`] is the loop. Around it: [`Offsets`] (what is open), [`Window`] (what becomes a batch), [`Throttle`],
 //! [`Retry`] and [`Breaker`] (when to try, and try again), [`Floods`] and [`DeadLetters`] (what is given up).
 
+mod attempts;
 mod breaker;
 pub mod bus;
 mod dead_letters;
@@ -21,6 +22,7 @@ mod stop;
 mod throttle;
 mod window;
 
+pub use attempts::{Attempts, Trail, Trails};
 pub use breaker::{Admit, Breaker};
 pub use dead_letters::{Cause, DeadLetters, Original, Provenance, REDRIVES, put_back, stripped};
 pub use failure::Failure;

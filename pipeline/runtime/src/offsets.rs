@@ -179,6 +179,11 @@ impl Offsets {
         }
     }
 
+    /// Where a restart would begin; none where the partition is not held.
+    pub fn committed_of(&self, partition: &Partition) -> Option<i64> {
+        self.held.get(partition).map(|held| held.committed)
+    }
+
     /// Partitions held, in order.
     pub fn partitions(&self) -> Vec<Partition> {
         self.held.keys().cloned().collect()

@@ -2,6 +2,7 @@
 
 mod assignment;
 mod begin;
+mod careful;
 mod commit;
 mod consumer;
 mod delivered;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::gauges::{Gauges, Summary};
 use crate::policy::Policy;
-use crate::{BatchStage, Failure, Route, Sink, Source, Stop};
+use crate::{Attempts, BatchStage, Failure, Route, Sink, Source, Stop};
 use consumer::Consumer;
 
 /// A stage between its topics.
@@ -28,6 +29,8 @@ pub struct Wiring<S: BatchStage, R> {
     pub from: Topic<S::In>,
     pub to: R,
     pub codec: Codec,
+    /// Remembers which records were at work when a process was killed; none: nothing is remembered.
+    pub attempts: Option<Attempts>,
 }
 
 /// Runs a stage until it is stopped, its source ends, or something is wrong that only people can mend.
@@ -73,7 +76,7 @@ where
         }
         consumer.let_go(source, now).await?;
         consumer.commit(source, now).await?;
-        consumer.begin(now);
+        consumer.begin(now)?;
         consumer.pause(source, now)?;
         if consumer.is_done() {
             return Ok(());

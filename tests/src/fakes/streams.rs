@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use penstock::streams::Streams;
 use penstock_runtime::bus::Bus;
-use penstock_runtime::{Failure, Sink, Source};
+use penstock_runtime::{Failure, Record, Sink, Source, Trails};
 use penstock_schemas::{Codec, LedgerEntry, topics};
 use penstock_stages::settle::LedgerLog;
 
@@ -20,6 +20,13 @@ impl BusStreams {
             bus,
             codec: Codec::default(),
         }
+    }
+}
+
+#[async_trait]
+impl Trails for BusStreams {
+    async fn records(&self, topic: &str) -> Result<Vec<Record>, Failure> {
+        Ok(self.bus.records(topic))
     }
 }
 

@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use penstock_schemas::{Codec, Message, Topic};
 use tokio::sync::watch;
 
 use crate::lineage::Origin;
-use crate::{Failure, Headers, Outgoing, Record};
+use crate::{Failure, Headers, Outgoing, Record, Trails};
 
 pub use member::Member;
 pub use sink::BusSink;
@@ -98,6 +99,13 @@ pub enum Happened {
         partition: i32,
         offset: i64,
     },
+}
+
+#[async_trait]
+impl Trails for Bus {
+    async fn records(&self, topic: &str) -> Result<Vec<Record>, Failure> {
+        Ok(Bus::records(self, topic))
+    }
 }
 
 impl Default for Bus {

@@ -1,10 +1,12 @@
 //! What a stage says to its partitions and to the passing of time.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
 use super::consumer::Consumer;
 use super::work::{Delivery, Finished, Trouble};
-use crate::{BatchStage, Failure, Route};
+use crate::{BatchStage, Failure, Route, Trail};
 
 impl<S, R> Consumer<S, R>
 where
@@ -13,12 +15,13 @@ where
 {
     pub(super) fn stage_assigned(
         &mut self,
-        result: Result<(), Trouble>,
+        result: Result<BTreeMap<i32, Trail>, Trouble>,
         now: Instant,
     ) -> Result<(), Failure> {
         self.assigning.running = false;
         match result {
-            Ok(()) => {
+            Ok(trails) => {
+                self.heed(&trails);
                 self.assigning.attempts = 0;
                 Ok(())
             }

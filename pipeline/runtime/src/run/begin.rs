@@ -6,7 +6,7 @@ use super::consumer::{Consumer, Phase, Waiting};
 use super::work::{Delivery, Resolved, Work};
 use crate::breaker::Admit;
 use crate::policy::Order;
-use crate::{BatchStage, Route};
+use crate::{BatchStage, Failure, Route};
 
 impl<S, R> Consumer<S, R>
 where
@@ -14,12 +14,13 @@ where
     R: Route<S::Out>,
 {
     /// Starts all that may start now.
-    pub fn begin(&mut self, now: Instant) {
+    pub fn begin(&mut self, now: Instant) -> Result<(), Failure> {
         self.gauges.turns.add(1);
         self.begin_deliveries(now);
         self.begin_assigning(now);
         let settled = !self.assigning.stale && !self.assigning.running;
         if settled {
+            self.look_into(now)?;
             if self.may_begin() {
                 self.begin_tick(now);
             }
@@ -38,12 +39,13 @@ where
         self.gauges.in_flight.set(self.in_flight as u64);
         let limit = self.throttle.limit(now);
         self.gauges.in_flight_limit.set(limit as u64);
+        Ok(())
     }
 
     fn may_begin(&self) -> bool {
         match self.policy.order {
-            Order::Any => true,
-            Order::OneAtATime => self.tasks.is_empty() && self.undelivered.is_empty(),
+            Order::Any if !self.care.is_alone() => true,
+            Order::Any | Order::OneAtATime => self.tasks.is_empty() && self.undelivered.is_empty(),
         }
     }
 
@@ -130,7 +132,7 @@ where
     }
 
     fn window_work(&mut self, now: Instant) -> Option<Work<S::In>> {
-        let limit = self.throttle.limit(now);
+        let limit = self.limit(now);
         let len = self.window.next_len(limit);
         if len == 0 {
             return None;
@@ -146,9 +148,20 @@ where
 
     /// The limit, where so many records may be begun now. What is larger than the limit may start on its own.
     fn room_for(&self, records: usize, now: Instant) -> Option<usize> {
-        let limit = self.throttle.limit(now);
+        let limit = self.limit(now);
         let fits = self.in_flight == 0 || self.in_flight + records <= limit;
         (limit > 0 && fits).then_some(limit)
+    }
+
+    /// A record that runs alone keeps all others of the process waiting, those downstream as well: it does not wait for
+    /// their lag.
+    fn limit(&self, now: Instant) -> usize {
+        let limit = self.throttle.limit(now);
+        let held = self.throttle.held_until().is_some_and(|until| until > now);
+        match self.care.is_alone() && !held {
+            true => limit.max(1),
+            false => limit,
+        }
     }
 
     fn begin_attempt(&mut self, mut work: Work<S::In>) {

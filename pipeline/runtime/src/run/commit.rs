@@ -20,6 +20,8 @@ where
             let positions = self.offsets.committable_of(&leaving.partitions);
             // Without an answer the records are read again by their new owner, which is safe.
             let committed = self.commit_these(source, positions).await;
+            let patience = self.policy.revoke_deadline / 8;
+            self.withdraw(&leaving.partitions, patience).await;
             self.offsets.revoke(&leaving.partitions);
             self.pauses.revoked(&leaving.partitions);
             self.floods.forget(&leaving.partitions);
@@ -92,6 +94,7 @@ where
                 "last commit failed"
             );
         }
+        self.withdraw_all().await;
         for leaving in std::mem::take(&mut self.leaving) {
             leaving.ack.done();
         }

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Wiring;
+use super::careful::Care;
 use super::pauses::Pauses;
 use super::work::{Crew, Delivery, Done, Item, Work};
 use crate::breaker::Breaker;
@@ -46,6 +47,7 @@ pub(super) struct Consumer<S: BatchStage, R> {
     pub(super) leaving: Vec<Leaving>,
     pub(super) assigning: Assigning,
     pub(super) tick: Tick,
+    pub(super) care: Care,
     /// Records the stage has worked on with success.
     pub(super) successes: u64,
     pub(super) commit_at: Instant,
@@ -119,6 +121,7 @@ where
                 sink,
                 letters,
                 reporting: policy.reporting,
+                attempts: wiring.attempts,
             }),
             gauges,
             offsets: Offsets::new(policy.cap.clone()),
@@ -150,6 +153,7 @@ where
                 pending: false,
                 failures: 0,
             },
+            care: Care::new(now),
             successes: 0,
             commit_at: now + policy.commit_every,
             listen_at: now,
@@ -172,6 +176,7 @@ where
         for waiting in std::mem::take(&mut self.waiting) {
             self.end_pause_of(&waiting.what);
         }
+        self.care.raw.clear();
         self.commit_at = now;
     }
 
@@ -187,6 +192,7 @@ where
     /// Nothing more comes, and nothing is left to do.
     pub fn is_done(&self) -> bool {
         self.phase != Phase::Taking
+            && self.care.raw.is_empty()
             && self.window.is_empty()
             && self.halves.is_empty()
             && self.waiting.is_empty()
@@ -237,6 +243,9 @@ where
 
     /// Drops what is not begun and no longer ours.
     pub(super) fn drop_foreign(&mut self) {
+        let mut care = std::mem::replace(&mut self.care, Care::new(Instant::now()));
+        care.retain(|ticket| self.is_ours(ticket));
+        self.care = care;
         let mut window =
             std::mem::replace(&mut self.window, Window::new(self.policy.window.clone()));
         window.retain(|(item, _)| self.is_ours(&item.ticket));
@@ -283,7 +292,12 @@ where
             .chain(self.window.ripe_at())
             .chain(self.throttle.held_until())
             .chain(self.breaker.probe_at())
-            .chain([self.tick.due, self.assigning.not_before, self.listen_at])
+            .chain([
+                self.tick.due,
+                self.assigning.not_before,
+                self.care.not_before,
+                self.listen_at,
+            ])
             .filter(|due| *due > now)
             .min();
         // The interval also bounds how long a change of the downstream lag goes unnoticed.

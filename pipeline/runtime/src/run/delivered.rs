@@ -84,6 +84,7 @@ where
             if self.offsets.close(&item.ticket) {
                 self.gauges.processed.add(1);
             }
+            self.care.closed(&item.ticket);
             let partition = &item.ticket.partition;
             if self.pauses.is_full(partition) && self.offsets.has_room(partition) {
                 self.pauses.set_full(partition, false);

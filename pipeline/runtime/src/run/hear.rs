@@ -6,9 +6,10 @@ use penstock_schemas::{Lineage, Message};
 use tokio::time::Instant;
 
 use super::consumer::{Consumer, Leaving, Phase};
-use super::work::{Ending, Item, Resolved, panic_text};
+use super::work::{Ending, Item, Raw, Resolved, panic_text};
 use crate::dead_letters::Cause;
 use crate::lineage::Origin;
+use crate::offsets::Ticket;
 use crate::{Assignment, BatchStage, Event, Failure, Input, Partition, Record, RevokeAck, Route};
 
 impl<S, R> Consumer<S, R>
@@ -45,7 +46,7 @@ where
         Ok(())
     }
 
-    fn take(&mut self, mut record: Record, now: Instant) -> Result<(), Failure> {
+    fn take(&mut self, record: Record, now: Instant) -> Result<(), Failure> {
         let leaving = self
             .leaving
             .iter()
@@ -62,6 +63,21 @@ where
         if self.offsets.is_full(&record.partition) {
             self.pauses.set_full(&record.partition, true);
         }
+        if self.waits_unread(&record.partition) {
+            self.care.raw.push_back(Raw { ticket, record });
+            return Ok(());
+        }
+        self.look_at(ticket, record, now)
+    }
+
+    /// Decodes an open record, for the next batch to take.
+    pub(super) fn look_at(
+        &mut self,
+        ticket: Ticket,
+        mut record: Record,
+        now: Instant,
+    ) -> Result<(), Failure> {
+        let bytes = record.value.as_ref().map_or(0, |value| value.len());
         let headers = std::mem::take(&mut record.headers);
         let decoded = self.decode(&record);
         let mut item = Item {
@@ -120,7 +136,7 @@ where
 
     /// The record, whose it is and what it costs. The bytes come from outside: whatever decoding does with them is the
     /// record's fault.
-    fn decode(&self, record: &Record) -> Result<(S::In, Option<Lineage>, u64), String> {
+    pub(super) fn decode(&self, record: &Record) -> Result<(S::In, Option<Lineage>, u64), String> {
         let Some(value) = &record.value else {
             return Err(format!("record has no value, expected a {}", S::In::NAME));
         };
@@ -140,6 +156,7 @@ where
 
     fn assigned(&mut self, assignments: &[Assignment], now: Instant) {
         self.offsets.assign(assignments);
+        self.care.assigned(assignments);
         let partitions: Vec<Partition> = assignments
             .iter()
             .map(|assignment| assignment.partition.clone())

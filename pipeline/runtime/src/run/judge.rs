@@ -39,6 +39,8 @@ where
             } => self.delivered(delivery, result, latency, now),
             Done::Assigned(result) => self.stage_assigned(result, now),
             Done::Ticked(result) => self.ticked(result, now),
+            Done::Entered(partitions, result) => self.entered(&partitions, result, now),
+            Done::Announced(raw, result) => self.announced(*raw, result, now),
         }
     }
 
@@ -221,6 +223,8 @@ where
             item.pausing = item.attempts <= self.policy.retry.pausing_attempts;
             if item.pausing {
                 self.pauses.wait(&item.ticket.partition);
+            } else {
+                self.care.survived(&item.ticket);
             }
         }
         self.waiting.push(Waiting {

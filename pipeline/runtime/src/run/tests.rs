@@ -1,3 +1,4 @@
+mod careful;
 mod flow;
 mod group;
 mod master;

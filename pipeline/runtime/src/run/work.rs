@@ -1,12 +1,14 @@
 //! Records on their way through the loop, and what is done with them off it.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use penstock_schemas::{Codec, now_ms, topics};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::dead_letters::{Cause, DeadLetters, Original};
@@ -14,7 +16,10 @@ use crate::lineage::{self, Origin};
 use crate::offsets::Ticket;
 use crate::policy::Reporting;
 use crate::progress::{Fact, aggregate};
-use crate::{BatchStage, Emit, Failure, Headers, Input, Note, Outgoing, Record, Route, Sink};
+use crate::{
+    Attempts, BatchStage, Emit, Failure, Headers, Input, Note, Outgoing, Partition, Record, Route,
+    Sink, Trail,
+};
 
 /// A record that is open.
 #[derive(Debug)]
@@ -140,8 +145,17 @@ pub(super) enum Done<T> {
         result: Result<(), Failure>,
         latency: Duration,
     },
-    Assigned(Result<(), Trouble>),
+    Assigned(Result<BTreeMap<i32, Trail>, Trouble>),
     Ticked(Result<Vec<Finished>, Trouble>),
+    Entered(Vec<Partition>, Result<(), Failure>),
+    Announced(Box<Raw>, Result<OwnedSemaphorePermit, Failure>),
+}
+
+/// A record that is open and not looked into yet.
+#[derive(Debug)]
+pub(super) struct Raw {
+    pub ticket: Ticket,
+    pub record: Record,
 }
 
 /// A call of the stage that gave no verdict per record.
@@ -160,6 +174,7 @@ pub(super) struct Crew<S, R> {
     pub sink: Arc<dyn Sink>,
     pub letters: DeadLetters,
     pub reporting: Reporting,
+    pub attempts: Option<Attempts>,
 }
 
 impl<S, R> Crew<S, R>
@@ -218,8 +233,50 @@ where
         }
     }
 
+    /// Tells the stage what it serves, and looks for what processes before this one have left.
     pub async fn assign(self: Arc<Self>, partitions: Vec<i32>) -> Done<S::In> {
-        Done::Assigned(guarded(self.stage.assigned(&partitions)).await)
+        let trails = match &self.attempts {
+            Some(attempts) => attempts.read().await,
+            None => Ok(BTreeMap::new()),
+        };
+        Done::Assigned(match trails {
+            Ok(trails) => guarded(self.stage.assigned(&partitions))
+                .await
+                .map(|()| trails),
+            Err(failure) => Err(Trouble::Failed(failure)),
+        })
+    }
+
+    /// Leaves word that work on these partitions begins.
+    pub async fn enter(
+        self: Arc<Self>,
+        attempts: Attempts,
+        trails: Vec<(Partition, Trail)>,
+    ) -> Done<S::In> {
+        let (partitions, trails): (Vec<_>, Vec<_>) = trails
+            .into_iter()
+            .map(|(partition, trail)| {
+                let number = partition.number;
+                (partition, (number, Some(trail)))
+            })
+            .unzip();
+        Done::Entered(partitions, attempts.write(&trails).await)
+    }
+
+    /// Leaves word that this record is about to run alone, once no other of the process does.
+    pub async fn announce(
+        self: Arc<Self>,
+        attempts: Attempts,
+        raw: Raw,
+        trail: Trail,
+    ) -> Done<S::In> {
+        let number = raw.ticket.partition.number;
+        let announced = async {
+            let permit = attempts.alone().await?;
+            attempts.write(&[(number, Some(trail))]).await?;
+            Ok(permit)
+        };
+        Done::Announced(Box::new(raw), announced.await)
     }
 
     pub async fn tick(self: Arc<Self>) -> Done<S::In> {

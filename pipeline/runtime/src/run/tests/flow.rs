@@ -313,6 +313,7 @@ async fn a_stage_may_say_whose_a_record_is() {
         from: topics::DOCUMENTS,
         to: Nowhere,
         codec: Codec::default(),
+        attempts: None,
     };
     let source = bus.join("penstock.split", "rag.documents.v1").bounded();
     let gauges = Arc::new(Gauges::default());

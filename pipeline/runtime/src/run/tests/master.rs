@@ -39,6 +39,8 @@ struct Case {
     produce_ms: u64,
     /// The log waits this long for a member to let go; the loop thinks it has `REVOKE_DEADLINE`.
     revoke_timeout_ms: u64,
+    /// It is remembered what was at work in a crash.
+    remembers: bool,
     steps: Vec<Step>,
 }
 
@@ -89,18 +91,18 @@ fn step() -> impl Strategy<Value = Step> {
 fn case() -> impl Strategy<Value = Case> {
     let sizes = (1_i32..4, 1_usize..9, 0_u64..30, 1_usize..12, 1_usize..12);
     let times = (0_u64..80, 0_u64..40, prop_oneof![Just(100_u64), Just(900)]);
-    (sizes, times, proptest::collection::vec(step(), 1..24)).prop_map(|(sizes, times, steps)| {
-        Case {
-            partitions: sizes.0,
-            window: sizes.1,
-            age_ms: sizes.2,
-            cap: sizes.3,
-            in_flight: sizes.4,
-            stage_ms: times.0,
-            produce_ms: times.1,
-            revoke_timeout_ms: times.2,
-            steps,
-        }
+    let steps = proptest::collection::vec(step(), 1..24);
+    (sizes, times, any::<bool>(), steps).prop_map(|(sizes, times, remembers, steps)| Case {
+        partitions: sizes.0,
+        window: sizes.1,
+        age_ms: sizes.2,
+        cap: sizes.3,
+        in_flight: sizes.4,
+        stage_ms: times.0,
+        produce_ms: times.1,
+        revoke_timeout_ms: times.2,
+        remembers,
+        steps,
     })
 }
 
@@ -157,6 +159,7 @@ fn stuck(case: &Case) -> usize {
 async fn play(case: &Case) -> World {
     let mut world = World::new(case.partitions);
     world.policy = policy(case);
+    world.remembers = case.remembers;
     world
         .bus
         .set_produce_delay(Duration::from_millis(case.produce_ms));
@@ -307,14 +310,14 @@ impl Told {
             Deed::Transient(_) | Deed::BatchTransient(_) => {
                 written == 1 && reported(Outcome::Outputs)
             }
-            Deed::Fatal => false,
+            Deed::Fatal | Deed::Hang => false,
         };
-        // A batch or an outage may wear out the innocent, but only that.
-        let exhausted = class == Some("exhausted");
+        // A batch or an outage may wear out the innocent, and crashes may come while one runs alone, but only that.
+        let unlucky = matches!(class, Some("exhausted" | "killed"));
         if class.is_some() && !reported(Outcome::Dead) {
             return Some(format!("part {part} is dead, but nobody was told"));
         }
-        let fine = exhausted || as_expected;
+        let fine = unlucky || as_expected;
         (!fine).then(|| format!("part {part}, {deed:?}: {written} outputs, dead: {class:?}"))
     }
 }

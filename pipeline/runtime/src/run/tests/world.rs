@@ -9,19 +9,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use penstock_schemas::{About, Blob, Chunk, Codec, Lineage, Progress, Section, chunk_guid, topics};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::bus::Bus;
 use crate::{
-    Batch, BatchStage, Emit, Failure, Gauges, Policy, Record, Stop, Summary, Verdict, Wiring,
-    lineage, run,
+    Attempts, Batch, BatchStage, Emit, Failure, Gauges, Policy, Record, Stop, Summary, Trails,
+    Verdict, Wiring, lineage, run,
 };
 
 pub const GROUP: &str = "penstock.shard";
 pub const FROM: &str = "rag.sections.v1";
 pub const TO: &str = "rag.chunks.v1";
 pub const DLQ: &str = "rag.sections.v1.dlq";
+pub const ATTEMPTS: &str = "rag.sections.v1.attempts";
 
 /// What the stage does with a record.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,8 @@ pub enum Deed {
     Poison,
     Panic,
     Fatal,
+    /// Never comes back, as where the process is killed over it.
+    Hang,
     /// So many times a transient failure, then one output. `u32::MAX`: for ever.
     Transient(u32),
     /// The batch it is in is refused as a whole, for ever.
@@ -94,6 +98,7 @@ impl BatchStage for Scripted {
                 Deed::Poison => Err(Failure::poison("bad part")),
                 Deed::Panic => panic!("part {part} blew up"),
                 Deed::Fatal => Err(Failure::fatal("wrong collection")),
+                Deed::Hang => std::future::pending().await,
                 Deed::Transient(times) if attempt <= times => Err(Failure::transient("busy")),
                 Deed::BatchPoison => return Err(Failure::poison("bad batch")),
                 Deed::BatchTransient(times) if attempt <= times => {
@@ -200,6 +205,8 @@ pub struct World {
     pub script: Arc<Script>,
     pub policy: Policy,
     pub gauges: Arc<Gauges>,
+    /// Whether it is remembered what was at work when a process was killed.
+    pub remembers: bool,
 }
 
 impl World {
@@ -214,6 +221,7 @@ impl World {
             script: Arc::default(),
             policy,
             gauges: Arc::default(),
+            remembers: false,
         }
     }
 
@@ -256,6 +264,7 @@ impl World {
             from: topics::SECTIONS,
             to: topics::CHUNKS,
             codec: Codec::default(),
+            attempts: self.remembers.then(|| self.attempts()),
         };
         let task = tokio::spawn(run(
             wiring,
@@ -266,6 +275,13 @@ impl World {
             stop.clone(),
         ));
         Consumer { stop, task }
+    }
+
+    /// Those of a process of its own.
+    pub fn attempts(&self) -> Attempts {
+        let trails: Arc<dyn Trails> = Arc::new(self.bus.clone());
+        let alone = Arc::new(Semaphore::new(1));
+        Attempts::new(GROUP, ATTEMPTS, trails, Arc::new(self.bus.sink()), alone)
     }
 
     /// Runs one consumer until all is committed, then stops it softly.

@@ -1,0 +1,180 @@
+//! A record that kills its process is found and given up, by the real program.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use penstock::config::Config;
+use penstock::dead_letters::Listed;
+use penstock::session::Session;
+use penstock::system::Log;
+use penstock_adapters::kafka::{KafkaSink, read_topic};
+use penstock_runtime::{Attempts, Route, Sink, Trail};
+use penstock_schemas::{Blob, Document, content_hash, document_guid, next_version, topics};
+use penstock_tests::{Bench, Running, until};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+const GROUP: &str = "penstock.split";
+
+/// A document of these bytes. Nobody has written them to the object store yet.
+fn document(name: &str, bytes: &[u8]) -> Document {
+    let id = document_guid("default", "test", name);
+    let sha256 = content_hash(bytes);
+    Document {
+        document_guid: id,
+        group: "default".to_owned(),
+        source: "test".to_owned(),
+        key: name.to_owned(),
+        version: next_version(None),
+        deleted: false,
+        path: name.to_owned(),
+        blob: Some(Blob {
+            key: format!("default/{id}/{sha256}"),
+            sha256,
+            size: bytes.len() as i64,
+        }),
+        title: None,
+        author: None,
+        language: None,
+        created_at: None,
+        attributes: BTreeMap::new(),
+    }
+}
+
+fn file_of(bench: &Bench, document: &Document) -> std::path::PathBuf {
+    let key = &document.blob.as_ref().unwrap().key;
+    let file = bench.data().join("objects").join(key);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    file
+}
+
+async fn publish(log: &Log, document: &Document) {
+    let record = topics::DOCUMENTS.encode(&log.codec, document).unwrap();
+    let sink = KafkaSink::new(&log.kafka).unwrap();
+    sink.produce(vec![record]).await.unwrap();
+}
+
+/// Where a document's record lies.
+async fn place_of(log: &Log, id: Uuid) -> (i32, i64) {
+    let entries = read_topic(&log.kafka, &log.codec, topics::DOCUMENTS).await;
+    let is_it = |document: &Document| document.document_guid == id;
+    let entries = entries.unwrap();
+    let entry = entries
+        .iter()
+        .find(|it| it.value.as_ref().is_some_and(is_it));
+    entry.map(|it| (it.partition, it.offset)).unwrap()
+}
+
+/// The log of the process that owns the folder, once it runs.
+fn log_of(bench: &Bench, running: &mut Running) -> Arc<Log> {
+    until("the process runs", || {
+        assert!(!running.has_ended(), "{}", running.output());
+        running.output().contains("running:")
+    });
+    let config = Config {
+        data: bench.data(),
+        ..Config::default()
+    };
+    match Session::open(&config).unwrap() {
+        Session::Beside(beside) => beside.log,
+        Session::Owner(_) => panic!("nobody owns the folder"),
+    }
+}
+
+/// Kills the process as soon as its trail is as wanted.
+async fn kill_once(bench: &Bench, wanted: impl Fn(&BTreeMap<i32, Trail>) -> bool) {
+    let mut running = bench.spawn(&["run"]);
+    let log = log_of(bench, &mut running);
+    let topic = topics::DOCUMENTS.attempts();
+    let sink = Arc::new(KafkaSink::new(&log.kafka).unwrap());
+    let attempts = Attempts::new(GROUP, &topic, log, sink, Arc::new(Semaphore::new(1)));
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        assert!(!running.has_ended(), "{}", running.output());
+        let trails = attempts.read().await.unwrap();
+        if wanted(&trails) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{trails:?}");
+    }
+    running.kill();
+}
+
+/// Opening a pipe that nobody writes to never returns: the record is at work for as long as its process lives.
+fn make_pipe(file: &Path) {
+    let status = Command::new("mkfifo").arg(file).status().unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_kills_its_process_three_times_is_given_up() {
+    let bench = Bench::new();
+    let log = Log::open(&Config::default(), &bench.data()).await.unwrap();
+    let killer = document("killer.md", b"# Nobody reads this\n");
+    make_pipe(&file_of(&bench, &killer));
+    // The first of its partition: nothing that is closed before it moves the position.
+    publish(&log, &killer).await;
+    for number in 0..3 {
+        let text = format!("# Crane {number}\n\nIt lifted {number} tonnes of salt at noon.\n");
+        let good = document(&format!("crane-{number}.md"), text.as_bytes());
+        std::fs::write(file_of(&bench, &good), text).unwrap();
+        publish(&log, &good).await;
+    }
+    let (partition, offset) = place_of(&log, killer.document_guid).await;
+    log.close().await;
+
+    // What was at work is suspected, and runs alone from then on.
+    kill_once(&bench, |trails| trails.contains_key(&partition)).await;
+    for times in 1..=3 {
+        let alone = |trail: &Trail| trail.alone.get(&offset) == Some(&times);
+        kill_once(&bench, |trails| trails.get(&partition).is_some_and(alone)).await;
+    }
+
+    let mut running = bench.spawn(&["run"]);
+    let listed = |more: &[&str]| -> Option<Listed> {
+        let args = [&["dead-letters", "list", "--json"], more].concat();
+        let ran = bench.run(&args);
+        (ran.code == 0).then(|| ran.json())
+    };
+    until("the killer is given up", || {
+        assert!(!running.has_ended(), "{}", running.output());
+        running.output().contains("running:") && listed(&[]).is_some_and(|it| it.count > 0)
+    });
+    let letters = listed(&["--class", "killed"]).unwrap().dead_letters;
+    assert_eq!(letters.len(), 1, "{letters:#?}");
+    let letter = &letters[0];
+    assert_eq!(letter.stage, "split");
+    assert_eq!(letter.document_guid, Some(killer.document_guid));
+    let original = letter.original.as_ref().unwrap();
+    assert_eq!((original.partition, original.offset), (partition, offset));
+    assert!(
+        letter.reason.contains("killed the process 3 times"),
+        "{}",
+        letter.reason
+    );
+
+    // The others are answers, and settle knows what became of the killer.
+    for number in 0..3 {
+        let word = format!("Crane {number}");
+        until("its neighbours are visible", || {
+            let hits = bench.query(&word, &[]).hits;
+            hits.iter()
+                .any(|hit| hit.path == format!("crane-{number}.md"))
+        });
+    }
+    let place = &letter.place;
+    let (number, at) = (place.partition.to_string(), place.offset.to_string());
+    let show = ["dead-letters", "show", &place.topic, &number, &at, "--json"];
+    until("settle is told", || {
+        let shown: Value = bench.run(&show).json();
+        shown["document"]["open"][0]["step"] == "failed"
+    });
+    // An answer may come a moment before the ledger knows that its document is visible.
+    until("the ledger knows", || bench.audit().documents == 3);
+    assert_eq!(running.terminate(), Some(0), "{}", running.output());
+    assert_eq!(bench.sound().documents, 3);
+}
