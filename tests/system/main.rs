@@ -15,6 +15,7 @@ mod errors;
 mod fleet;
 mod killers;
 mod producer;
+mod replays;
 mod samples;
 mod topology;
 mod world;

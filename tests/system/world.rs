@@ -81,8 +81,11 @@ impl World {
     /// The same, left running.
     pub fn spawn_ingest(&self, folder: &Path) -> Running {
         let folder = folder.display().to_string();
-        let args = ["ingest", &folder, "--source", "test", "--json"];
-        self.outside.spawn(&configured(&args, &self.config()))
+        self.spawn_outside(&["ingest", &folder, "--source", "test", "--json"])
+    }
+
+    pub fn spawn_outside(&self, args: &[&str]) -> Running {
+        self.outside.spawn(&configured(args, &self.config()))
     }
 
     /// Records ever written to a topic.
@@ -98,7 +101,8 @@ impl World {
         lags.iter().map(|it| it.records()).sum()
     }
 
-    fn lags(&self, group: &str, topic: &str) -> Vec<Lag> {
+    /// Where a group stands.
+    pub fn lags(&self, group: &str, topic: &str) -> Vec<Lag> {
         let config = KafkaConfig::new(self.kafka.brokers(Listener::Plain));
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(lags(&config, group, topic)).unwrap()

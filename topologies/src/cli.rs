@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::dead_letters::moment;
+use crate::replay::Span;
 
 /// Documents to a searchable vector index and a knowledge graph, kept in step.
 #[derive(Debug, Parser)]
@@ -65,6 +66,8 @@ pub enum Command {
         #[command(subcommand)]
         command: DeadLettersCommand,
     },
+    /// Let a stage do again what it has done, beside its live group
+    Replay(ReplayArgs),
     /// Forget a document, or all of a group, in every store
     Forget(ForgetArgs),
     /// Measure a part of the pipeline
@@ -240,6 +243,40 @@ pub struct SkipArgs {
     /// The consumer group it is in the way of [default: the one of the stage]
     #[arg(long)]
     pub group: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(group(ArgGroup::new("what").required(true)))]
+pub struct ReplayArgs {
+    /// split, parse, shard, embed, index or link
+    pub stage: String,
+    /// All that its topic holds
+    #[arg(long, group = "what")]
+    pub beginning: bool,
+    /// Records not older than this: a time (RFC 3339, or a date), or how long ago (90s, 30m, 2h, 7d)
+    #[arg(long, group = "what", value_name = "TIME", value_parser = moment)]
+    pub since: Option<i64>,
+    /// Records of this document
+    #[arg(long, group = "what", value_name = "GUID")]
+    pub document: Option<Uuid>,
+    /// Go on with a replay that was interrupted
+    #[arg(long, group = "what", value_name = "ID")]
+    pub resume: Option<String>,
+    /// Count the records, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl ReplayArgs {
+    /// None for one that is gone on with.
+    pub fn span(&self) -> Option<Span> {
+        match (self.beginning, self.since, self.document) {
+            (true, _, _) => Some(Span::Beginning),
+            (_, Some(time), _) => Some(Span::Since(time)),
+            (_, _, Some(id)) => Some(Span::Document(id)),
+            (false, None, None) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Args)]

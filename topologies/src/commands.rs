@@ -17,6 +17,7 @@ use crate::describe::describe;
 use crate::engines::{has_stores, open_stores};
 use crate::ingest::{Bars, Intake, Known, Pending, Report, deletion, seconds_since};
 use crate::query::{self, Question, answer};
+use crate::replay;
 use crate::serve::{Work, read_ledger};
 use crate::session::{
     Session, Working, intake_of_cluster, load_craft, stop_on_signals, stores_at_rest,
@@ -39,6 +40,7 @@ pub async fn execute(cli: Cli) -> Result<u8, String> {
         Command::Topics { what } => topics::topics(&config, what, json).await,
         Command::Audit => show_audit(&config, json).await,
         Command::DeadLetters { command } => dead_letters::run(&config, &command, json).await,
+        Command::Replay(args) => replay::replay(&config, &args, json).await,
         Command::Forget(args) => forget(&config, &args, json).await,
         Command::Bench(args) => bench::bench(&config, &args, json).await,
     };

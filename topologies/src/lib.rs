@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod pipeline;
 pub mod policies;
 pub mod query;
+pub mod replay;
 pub mod serve;
 pub mod session;
 pub mod shared;

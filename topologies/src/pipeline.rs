@@ -205,6 +205,16 @@ impl Parts {
         })
     }
 
+    /// For stages at work beside these in the same process, on another view of the log.
+    pub fn beside(&self, streams: Arc<dyn Streams>) -> Result<Self, Failure> {
+        let (stores, craft) = (self.stores.clone(), self.craft.clone());
+        Ok(Self {
+            policies: self.policies.clone(),
+            alone: self.alone.clone(),
+            ..Self::new(self.config.clone(), streams, stores, craft)?
+        })
+    }
+
     /// Counts and watches the named stages only (none named: all): a process tells of what it runs.
     pub fn only(mut self, stages: &[String]) -> Self {
         if !stages.is_empty() {
@@ -239,7 +249,7 @@ impl Parts {
         S: BatchStage,
         R: Route<S::Out>,
     {
-        let group = group_of(name);
+        let group = self.streams.group(name);
         let source = self.streams.source(&group, from.name())?;
         let attempts = Attempts::new(
             &group,
@@ -327,10 +337,6 @@ async fn watch_lag(parts: Arc<Parts>, stop: Stop) {
     const EVERY: Duration = Duration::from_secs(2);
     let topology = topology();
     loop {
-        tokio::select! {
-            () = stop.softly() => return,
-            () = tokio::time::sleep(EVERY) => {}
-        }
         for stage in &topology {
             let downstream = topology.iter().find(|it| stage.to.contains(&it.from));
             let (Some(downstream), Some(gauges)) = (downstream, parts.gauges.get(stage.name))
@@ -340,6 +346,10 @@ async fn watch_lag(parts: Arc<Parts>, stop: Stop) {
             let group = group_of(downstream.name);
             let lag = parts.streams.lag(&group, downstream.from).await;
             gauges.set_downstream_lag(lag.ok());
+        }
+        tokio::select! {
+            () = stop.softly() => return,
+            () = tokio::time::sleep(EVERY) => {}
         }
     }
 }

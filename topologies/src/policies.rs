@@ -42,6 +42,26 @@ impl Policies {
     }
 }
 
+impl Policies {
+    /// For a replay: it goes on while nobody waits, and makes room long before live records pile up.
+    pub fn behind(mut self) -> Self {
+        let all = [
+            &mut self.split,
+            &mut self.parse,
+            &mut self.shard,
+            &mut self.embed,
+            &mut self.index,
+            &mut self.link,
+            &mut self.settle,
+        ];
+        for policy in all {
+            policy.throttle.lag_low = 100;
+            policy.throttle.lag_high = 1_000;
+        }
+        self
+    }
+}
+
 /// Where a stage waits for nobody but its own processor, the time it takes says nothing of a queue elsewhere: beside
 /// other busy processes it would shrink to one record at a time. Failures and the lag downstream still throttle it.
 const OWN_WORK: f64 = f64::INFINITY;

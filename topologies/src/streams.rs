@@ -8,6 +8,7 @@ use penstock_runtime::{Failure, Record, Sink, Source, Trails};
 use penstock_schemas::Codec;
 use penstock_stages::settle::LedgerLog;
 
+use crate::pipeline::group_of;
 use crate::system::Log;
 
 /// A log with consumer groups.
@@ -15,6 +16,10 @@ use crate::system::Log;
 pub trait Streams: Trails {
     /// How records are encoded on this log.
     fn codec(&self) -> &Codec;
+    /// The consumer group of a stage.
+    fn group(&self, stage: &str) -> String {
+        group_of(stage)
+    }
     /// A member of `group` that consumes `topic`.
     fn source(&self, group: &str, topic: &str) -> Result<Box<dyn Source>, Failure>;
     fn sink(&self) -> Result<Arc<dyn Sink>, Failure>;

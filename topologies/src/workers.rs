@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use penstock_runtime::{Failure, Stop};
+use penstock_stages::embed::VectorCache;
 use penstock_stages::index::{Hit, Point, PointRef, Search, VectorStore};
 use penstock_stages::link::{ChunkRef, GraphCounts, GraphStore, Linked, Neighbour};
 use penstock_stages::settle::Stores;
@@ -15,12 +16,12 @@ use crate::config::Config;
 use crate::heartbeat;
 use crate::pipeline::{Parts, Pipeline, check_names};
 use crate::session::{DRAIN, load_craft};
-use crate::shared::Shared;
+use crate::shared::{Shared, open_blobs};
 use crate::system::Log;
 use crate::topics;
 
 /// The stages that write to the stores, which one process owns.
-const OWNERS: [&str; 3] = ["index", "link", "settle"];
+pub const OWNERS: [&str; 3] = ["index", "link", "settle"];
 
 /// How named stages of a cluster are run in one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,23 +61,38 @@ pub fn role(config: &Config, stages: &[String]) -> Result<Role, Failure> {
 
 /// Runs the stages until stopped.
 pub async fn work(config: &Config, stages: &[String], stop: Stop) -> Result<(), Failure> {
-    let shared = Shared::open(&config.objects.url)?;
-    topics::are_there(config, stages).await?;
-    let craft = load_craft(config).await?;
     let log = Arc::new(Log::of_cluster(config));
-    let stores = Stores {
-        vectors: Arc::new(Elsewhere),
-        graph: Arc::new(Elsewhere),
-        blobs: shared.blobs,
-        cache: shared.cache,
-    };
-    let parts = Arc::new(Parts::new(config.clone(), log, stores, craft)?.only(stages));
+    let parts = Arc::new(parts(config, log, stages).await?);
     let mut pipeline = Pipeline::start(parts.clone(), stages, stop.clone())?;
     tokio::spawn(heartbeat::beat(parts, stop));
     eprintln!("running: log on {}", config.kafka.brokers);
     let ended = pipeline.ended().await;
     let closed = pipeline.close(DRAIN).await;
     ended.and(closed)
+}
+
+/// What stages without stores are built from.
+pub async fn parts(config: &Config, log: Arc<Log>, stages: &[String]) -> Result<Parts, Failure> {
+    let shared = Shared::open(&config.objects.url)?;
+    topics::are_there(config, stages).await?;
+    let craft = load_craft(config).await?;
+    let stores = Stores {
+        vectors: Arc::new(Elsewhere),
+        graph: Arc::new(Elsewhere),
+        blobs: shared.blobs,
+        cache: shared.cache,
+    };
+    Ok(Parts::new(config.clone(), log, stores, craft)?.only(stages))
+}
+
+/// What there is of the stores beside the process that owns the data folder: the bytes of documents.
+pub fn beside_owner(config: &Config) -> Result<Stores, Failure> {
+    Ok(Stores {
+        vectors: Arc::new(Elsewhere),
+        graph: Arc::new(Elsewhere),
+        blobs: open_blobs(config)?,
+        cache: Arc::new(Elsewhere),
+    })
 }
 
 /// In place of a store that another process owns. None of the stages here asks for it.
@@ -86,6 +102,34 @@ fn elsewhere<T>() -> Result<T, Failure> {
     Err(Failure::fatal(
         "the stores are not in this process; run index, link and settle in the one that owns the data folder",
     ))
+}
+
+/// Without the owner's vectors every text is embedded anew.
+#[async_trait]
+impl VectorCache for Elsewhere {
+    async fn get(
+        &self,
+        _: &str,
+        _: Uuid,
+        _: &str,
+        hashes: &[String],
+    ) -> Result<Vec<Option<Vec<f32>>>, Failure> {
+        Ok(vec![None; hashes.len()])
+    }
+
+    async fn put(
+        &self,
+        _: &str,
+        _: Uuid,
+        _: &str,
+        _: &[(String, Vec<f32>)],
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn forget(&self, _: &str, _: Uuid) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 const HEALTH: &str = "owned by another process";

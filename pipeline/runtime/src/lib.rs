@@ -20,6 +20,7 @@ mod run;
 mod stage;
 mod stop;
 mod throttle;
+mod until;
 mod window;
 
 pub use attempts::{Attempts, Trail, Trails};
@@ -41,4 +42,5 @@ pub use stage::{
 };
 pub use stop::Stop;
 pub use throttle::Throttle;
+pub use until::{Until, Wanted};
 pub use window::Window;

@@ -144,6 +144,11 @@ impl World {
 
     /// Starts every stage, as one more process.
     pub fn start(&self) -> Pipeline {
+        Pipeline::start(Arc::new(self.parts()), &[], Stop::new()).unwrap()
+    }
+
+    /// What the stages of a process are built from.
+    pub fn parts(&self) -> Parts {
         let streams = Arc::new(BusStreams::new(self.bus.clone()));
         let craft = Craft {
             embedder: self.embedder.clone(),
@@ -157,7 +162,7 @@ impl World {
         };
         let mut parts = Parts::new(self.config.clone(), streams, self.stores(), craft).unwrap();
         parts.policies = self.policies.clone();
-        Pipeline::start(Arc::new(parts), &[], Stop::new()).unwrap()
+        parts
     }
 
     /// Stores the bytes and publishes the record.

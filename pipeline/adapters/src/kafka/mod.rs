@@ -26,7 +26,7 @@ pub use declared::{Difference, Remedy};
 pub use group::{Standing, commit_for, standing_of};
 pub use ledger::LedgerReader;
 pub use read::{Entry, Reading, fold_topic, read_topic};
-pub use reader::{Lag, lags};
+pub use reader::{Lag, lags, offsets_at};
 pub use sink::KafkaSink;
 pub use source::KafkaSource;
 pub use tail::Tail;

@@ -71,6 +71,38 @@ pub async fn lags(config: &KafkaConfig, group: &str, topic: &str) -> Result<Vec<
     .await
 }
 
+/// The first record of each partition that is not older than `time`, milliseconds since the epoch; none where there is
+/// none.
+pub async fn offsets_at(
+    config: &KafkaConfig,
+    topic: &str,
+    time: i64,
+) -> Result<Vec<(i32, Option<i64>)>, Failure> {
+    let (config, topic) = (config.clone(), topic.to_owned());
+    blocking("look up a time", move || {
+        let doing = format!("look up a time in {topic}");
+        let consumer = reader(&config, "penstock.reader")?;
+        let mut list = TopicPartitionList::new();
+        for number in numbers(&consumer, &topic)? {
+            list.add_partition_offset(&topic, number, Offset::Offset(time.max(0)))
+                .map_err(|error| classify(&error, &doing))?;
+        }
+        let found = ask(&consumer, &doing, |limit| {
+            consumer.offsets_for_times(list.clone(), limit)
+        })?;
+        let offset = |it: Offset| match it {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        let elements = found.elements();
+        let offsets = elements
+            .iter()
+            .map(|it| (it.partition(), offset(it.offset())));
+        Ok(offsets.collect())
+    })
+    .await
+}
+
 pub(super) fn reader(config: &KafkaConfig, group: &str) -> Result<Reader, Failure> {
     config
         .consumer(group)

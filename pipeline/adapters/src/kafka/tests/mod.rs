@@ -50,6 +50,7 @@ on_each_broker!(
     group::records_come_back_as_they_were_sent,
     outside::a_group_is_moved_only_while_nobody_is_in_it,
     outside::a_reading_starts_where_asked_and_ends_where_the_topic_ended,
+    outside::a_time_is_the_first_record_not_older,
     reading::a_tail_hears_what_comes_after_it_and_nothing_before,
     reading::failures_name_whose_fault_it_is,
     reading::folding_reads_to_the_end_also_of_empty_partitions,

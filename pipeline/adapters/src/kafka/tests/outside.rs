@@ -72,3 +72,40 @@ pub(super) async fn a_reading_starts_where_asked_and_ends_where_the_topic_ended(
             .is_err()
     );
 }
+
+pub(super) async fn a_time_is_the_first_record_not_older(world: World) {
+    world.topic("t", 2).await;
+    let topic = world.name("t");
+    let mut times: Vec<i64> = Vec::new();
+    // Of several times, however fast the broker is.
+    while times.first() == times.last() {
+        world.produce("t", numbered(0..3)).await;
+        times.clear();
+        fold_topic(&world.config, &topic, None, |record| {
+            times.push(record.timestamp);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        times.sort_unstable();
+    }
+    for time in [
+        0,
+        times[0],
+        times[times.len() - 1],
+        times[times.len() - 1] + 1,
+    ] {
+        let mut expect: BTreeMap<i32, Option<i64>> = BTreeMap::from([(0, None), (1, None)]);
+        fold_topic(&world.config, &topic, None, |record| {
+            let first = expect.entry(record.partition.number).or_default();
+            if first.is_none() && record.timestamp >= time {
+                *first = Some(record.offset);
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let found = offsets_at(&world.config, &topic, time).await.unwrap();
+        assert_eq!(found.into_iter().collect::<BTreeMap<_, _>>(), expect);
+    }
+}
