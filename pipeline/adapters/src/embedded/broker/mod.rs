@@ -3,6 +3,7 @@
 //! scans the whole rest of a partition for each fetch, polls instead of waiting, and repeats records after compaction.
 
 mod fetch;
+mod groups;
 mod log;
 mod serve;
 mod standing;
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 use uuid::Uuid;
 
+use self::groups::Members;
 use self::log::Log;
 
 const CLUSTER: &str = "penstock";
@@ -171,16 +173,17 @@ async fn launch(dir: PathBuf) -> Result<Serving, String> {
     meta.register_broker(registration)
         .await
         .map_err(|error| error.to_string())?;
-    disband(&dir.join("meta.db"))
+    let members = Members::open(&dir.join("meta.db"))
         .await
         .map_err(|error| error.to_string())?;
+    members.disband().await.map_err(|error| error.to_string())?;
     let log = Log::open(&dir.join("records.db"), meta)
         .await
         .map_err(|error| error.to_string())?;
     tokio::spawn(upkeep::upkeep(log.clone()));
     let served = log.clone();
     tokio::spawn(async move {
-        if let Err(error) = serve::serve(listener, CLUSTER, served).await {
+        if let Err(error) = serve::serve(listener, CLUSTER, served, members).await {
             tracing::error!(%error, "the embedded broker stopped");
         }
     });
@@ -189,16 +192,6 @@ async fn launch(dir: PathBuf) -> Result<Serving, String> {
         log,
         alias,
     })
-}
-
-/// Members of the run before are gone with it. Tansu would wait for each until its session ends.
-async fn disband(file: &Path) -> Result<(), libsql::Error> {
-    let database = libsql::Builder::new_local(file).build().await?;
-    let connection = database.connect()?;
-    connection
-        .execute("delete from consumer_group_detail", ())
-        .await?;
-    Ok(())
 }
 
 /// A link to a folder whose own name Tansu cannot take.

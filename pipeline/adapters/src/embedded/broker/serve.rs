@@ -1,4 +1,4 @@
-//! The requests that touch records: ours, where everything else is Tansu's.
+//! The requests that touch records, and who is in a group: ours, where everything else is Tansu's.
 
 use rama::layer::{MapErrLayer, MapStateLayer};
 use rama::{Context, Layer as _, Service};
@@ -10,8 +10,8 @@ use tansu_sans_io::list_offsets_response::{
 };
 use tansu_sans_io::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use tansu_sans_io::{
-    ApiKey as _, DeleteTopicsRequest, DeleteTopicsResponse, ErrorCode, FetchRequest,
-    ListOffsetsRequest, ListOffsetsResponse, ProduceRequest, ProduceResponse,
+    ApiKey as _, DeleteTopicsRequest, DeleteTopicsResponse, DescribeGroupsRequest, ErrorCode,
+    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest, ProduceResponse,
 };
 use tansu_service::{
     BytesFrameLayer, FrameRequestLayer, FrameRouteBuilder, FrameRouteService, TcpBytesLayer,
@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::fetch::Fetch;
+use super::groups::{DescribeGroups, Members};
 use super::log::{Log, Result};
 
 /// ListOffsets' names for the ends of a partition.
@@ -31,7 +32,12 @@ const EARLIEST: i64 = -2;
 type Routes = FrameRouteBuilder<(), Error>;
 
 /// Accepts connections for ever. Dropping it ends them all.
-pub(super) async fn serve(listener: TcpListener, cluster: &'static str, log: Log) -> Result<()> {
+pub(super) async fn serve(
+    listener: TcpListener,
+    cluster: &'static str,
+    log: Log,
+    members: Members,
+) -> Result<()> {
     let groups = Controller::with_storage(log.meta().clone())?;
     let mut connections = JoinSet::new();
     loop {
@@ -39,10 +45,10 @@ pub(super) async fn serve(listener: TcpListener, cluster: &'static str, log: Log
             accepted = listener.accept() => {
                 let (stream, _) = accepted?;
                 stream.set_nodelay(true)?;
-                let (groups, log) = (groups.clone(), log.clone());
+                let (groups, log, members) = (groups.clone(), log.clone(), members.clone());
                 connections.spawn(async move {
                     // A client that hangs up is nothing to speak of.
-                    if let Err(error) = converse(stream, cluster, groups, log).await {
+                    if let Err(error) = converse(stream, cluster, groups, log, members).await {
                         tracing::debug!(%error, "a connection to the broker ended");
                     }
                 });
@@ -57,8 +63,9 @@ async fn converse(
     cluster: &'static str,
     groups: Controller<StorageContainer>,
     log: Log,
+    members: Members,
 ) -> Result<()> {
-    let routes = records(FrameRouteService::<(), Error>::builder(), &log)?;
+    let routes = ours(FrameRouteService::<(), Error>::builder(), &log, &members)?;
     let routes = topics(routes, log.meta())?;
     let routes = service::coordinator::services(routes, groups)?;
     let service = (
@@ -79,7 +86,6 @@ fn topics(routes: Routes, meta: &StorageContainer) -> Result<Routes> {
         tansu::delete_groups,
         tansu::describe_cluster,
         tansu::describe_configs,
-        tansu::describe_groups,
         tansu::describe_topic_partitions,
         tansu::find_coordinator,
         tansu::incremental_alter_configs,
@@ -91,16 +97,15 @@ fn topics(routes: Routes, meta: &StorageContainer) -> Result<Routes> {
     .try_fold(routes, |routes, route| route(routes, meta.clone()))
 }
 
-/// Ours.
-fn records(routes: Routes, log: &Log) -> Result<Routes> {
+fn ours(routes: Routes, log: &Log, members: &Members) -> Result<Routes> {
     macro_rules! route {
-        ($routes:expr, $request:ty, $service:expr) => {{
-            let log = log.clone();
+        ($routes:expr, $state:expr, $request:ty, $service:expr) => {{
+            let state = $state.clone();
             $routes.with_route(
                 <$request>::KEY,
                 (
                     MapErrLayer::new(Error::from),
-                    MapStateLayer::new(|()| log),
+                    MapStateLayer::new(|()| state),
                     FrameRequestLayer::<$request>::new(),
                 )
                     .into_layer($service)
@@ -108,10 +113,16 @@ fn records(routes: Routes, log: &Log) -> Result<Routes> {
             )?
         }};
     }
-    let routes = route!(routes, ProduceRequest, Produce);
-    let routes = route!(routes, FetchRequest, Fetch);
-    let routes = route!(routes, ListOffsetsRequest, ListOffsets);
-    Ok(route!(routes, DeleteTopicsRequest, DeleteTopics))
+    let routes = route!(routes, log, ProduceRequest, Produce);
+    let routes = route!(routes, log, FetchRequest, Fetch);
+    let routes = route!(routes, log, ListOffsetsRequest, ListOffsets);
+    let routes = route!(routes, log, DeleteTopicsRequest, DeleteTopics);
+    Ok(route!(
+        routes,
+        members,
+        DescribeGroupsRequest,
+        DescribeGroups
+    ))
 }
 
 #[derive(Debug, Clone, Copy)]
