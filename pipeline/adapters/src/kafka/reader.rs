@@ -15,6 +15,8 @@ use super::connection::{Connection, is_of_connection};
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 /// How long one question waits: what is wrong with the connection is heard between two.
 const SLICE: Duration = Duration::from_secs(1);
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A consumer that asks and reads, and never joins its group.
 pub(super) type Reader = BaseConsumer<Connection>;
@@ -124,9 +126,12 @@ pub(super) fn ask<T>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        // Serves the callbacks.
-        let _ = reader.poll(Duration::ZERO);
+        // Serves what librdkafka has to say, all of it: what matters stands behind log lines. And asks no faster than this.
+        let until = Instant::now() + PAUSE;
         let connection = reader.context();
+        while connection.refused().is_none() && Instant::now() < until {
+            let _ = reader.poll(until.saturating_duration_since(Instant::now()));
+        }
         if let Some(refused) = connection.refused() {
             return Err(refused);
         }

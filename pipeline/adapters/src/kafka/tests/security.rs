@@ -87,7 +87,6 @@ async fn refused(listener: Listener, settings: Settings, words: &[&str]) {
     let said = |what: &str, failure: Failure| {
         assert_eq!(failure.class(), "fatal", "{what}: {failure}");
         let reason = failure.reason();
-        println!("{what}: {reason}");
         assert_eq!(reason.lines().count(), 1, "{what}: {reason}");
         for word in words {
             assert!(reason.contains(word), "{what}: {reason:?} lacks {word:?}");
