@@ -2,6 +2,7 @@
 
 mod assignment;
 mod begin;
+mod care;
 mod careful;
 mod commit;
 mod consumer;

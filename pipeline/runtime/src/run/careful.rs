@@ -4,149 +4,22 @@
 //! the partition is let go. Whoever finds one that begins where he does himself knows that a process was killed and the
 //! position did not move. Then the records that may have been open run one at a time, each announced in the trail.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant, timeout};
 
+use super::care::{Alone, Suspects};
 use super::consumer::Consumer;
 use super::work::{Ending, Item, Raw, Resolved};
 use crate::dead_letters::Cause;
 use crate::lineage::Origin;
-use crate::offsets::Ticket;
-use crate::{Assignment, BatchStage, Failure, Partition, Record, Route, Trail};
+use crate::{BatchStage, Failure, Partition, Record, Route, Trail};
 
 /// Processes that a record may kill while it runs alone.
 const KILLS: u32 = 3;
 /// Between two looks at whether a commit went through.
 const SOON: Duration = Duration::from_millis(5);
-
-/// What is known of records that may kill the process.
-#[derive(Debug)]
-pub(super) struct Care {
-    /// Records that are not looked into yet, as they came.
-    pub raw: VecDeque<Raw>,
-    partitions: BTreeMap<Partition, Watch>,
-    alone: Option<Alone>,
-    /// A trail is being written.
-    writing: bool,
-    pub not_before: Instant,
-    failures: u32,
-}
-
-#[derive(Debug)]
-struct Watch {
-    start: i64,
-    /// The trails of others were looked at.
-    read: bool,
-    /// Our own is in the log.
-    entered: bool,
-    suspects: Option<Suspects>,
-}
-
-#[derive(Debug)]
-struct Suspects {
-    /// One past the last.
-    until: i64,
-    /// How often each ran alone and did not close.
-    times: BTreeMap<i64, u32>,
-}
-
-/// The record that runs alone.
-#[derive(Debug)]
-struct Alone {
-    ticket: Ticket,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Care {
-    pub fn new(now: Instant) -> Self {
-        Self {
-            raw: VecDeque::new(),
-            partitions: BTreeMap::new(),
-            alone: None,
-            writing: false,
-            not_before: now,
-            failures: 0,
-        }
-    }
-
-    pub fn assigned(&mut self, assignments: &[Assignment]) {
-        for it in assignments {
-            // Given again before it was let go: the trail that is there is our own.
-            let before = self.partitions.remove(&it.partition);
-            let (read, suspects) = before.map_or((false, None), |it| (it.read, it.suspects));
-            let watch = Watch {
-                start: it.start,
-                read,
-                entered: false,
-                suspects,
-            };
-            self.partitions.insert(it.partition.clone(), watch);
-        }
-    }
-
-    /// Whether a record runs alone, and nothing may run beside it.
-    pub fn is_alone(&self) -> bool {
-        self.alone.is_some()
-    }
-
-    fn is_careful(&self) -> bool {
-        self.partitions.values().any(|it| it.suspects.is_some())
-    }
-
-    /// Partitions with records to look into, and no trail of ours.
-    fn unentered(&self) -> Vec<(Partition, Trail)> {
-        let waiting = |partition: &Partition| {
-            self.raw
-                .iter()
-                .any(|raw| raw.ticket.partition == *partition)
-        };
-        self.partitions
-            .iter()
-            .filter(|(partition, watch)| !watch.entered && waiting(partition))
-            .map(|(partition, watch)| {
-                let trail = Trail {
-                    from: watch.start,
-                    alone: BTreeMap::new(),
-                };
-                (partition.clone(), trail)
-            })
-            .collect()
-    }
-
-    fn end_alone(&mut self, ticket: &Ticket) {
-        if self.alone.as_ref().is_some_and(|it| it.ticket == *ticket) {
-            self.alone = None;
-        }
-    }
-
-    /// A position is closed: the partition moves, so nothing that ran alone before keeps it from moving.
-    pub fn closed(&mut self, ticket: &Ticket) {
-        self.end_alone(ticket);
-        let Some(watch) = self.partitions.get_mut(&ticket.partition) else {
-            return;
-        };
-        if let Some(suspects) = &mut watch.suspects {
-            suspects.times.clear();
-            if ticket.offset + 1 >= suspects.until {
-                watch.suspects = None;
-            }
-        }
-    }
-
-    /// It failed so often that it is not what kills: others may go on.
-    pub fn survived(&mut self, ticket: &Ticket) {
-        self.end_alone(ticket);
-    }
-
-    pub fn retain(&mut self, keep: impl Fn(&Ticket) -> bool) {
-        self.raw.retain(|raw| keep(&raw.ticket));
-        if self.alone.as_ref().is_some_and(|it| !keep(&it.ticket)) {
-            self.alone = None;
-        }
-    }
-}
 
 impl<S, R> Consumer<S, R>
 where
@@ -322,10 +195,7 @@ where
                     self.give_up(raw, told, times - 1);
                     return Ok(());
                 }
-                self.care.alone = Some(Alone {
-                    ticket: raw.ticket.clone(),
-                    _permit: permit,
-                });
+                self.care.alone = Some(Alone::new(raw.ticket.clone(), permit));
                 self.look_at(raw.ticket, raw.record, now)
             }
         }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Wiring;
-use super::careful::Care;
+use super::care::Care;
 use super::pauses::Pauses;
 use super::work::{Crew, Delivery, Done, Item, Work};
 use crate::breaker::Breaker;
