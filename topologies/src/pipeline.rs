@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_runtime::{
-    Attempts, BatchStage, Each, Failure, Gauges, Nowhere, Policy, Route, Sink, Stop, Summary,
+    Attempts, BatchStage, Each, Failure, Gauges, Nowhere, Pace, Policy, Route, Sink, Stop, Summary,
     Wiring, run,
 };
 use penstock_schemas::{Chunk, Section, Topic, topics};
@@ -18,6 +18,7 @@ use penstock_stages::shard::Shard;
 use penstock_stages::split::Split;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::counted::{Counted, Counters};
@@ -332,10 +333,11 @@ impl Pipeline {
     }
 }
 
-/// Tells each stage how far the group downstream lags.
+/// Tells each stage what waits for the group downstream.
 async fn watch_lag(parts: Arc<Parts>, stop: Stop) {
     const EVERY: Duration = Duration::from_secs(2);
     let topology = topology();
+    let mut paces: BTreeMap<&str, Pace> = BTreeMap::new();
     loop {
         for stage in &topology {
             let downstream = topology.iter().find(|it| stage.to.contains(&it.from));
@@ -344,8 +346,11 @@ async fn watch_lag(parts: Arc<Parts>, stop: Stop) {
                 continue;
             };
             let group = group_of(downstream.name);
-            let lag = parts.streams.lag(&group, downstream.from).await;
-            gauges.set_downstream_lag(lag.ok());
+            let pace = paces.entry(stage.name).or_default();
+            // Where it cannot be told the last one holds: pressure does not end because a broker is away.
+            if let Ok(stand) = parts.streams.stand(&group, downstream.from).await {
+                gauges.set_downstream(pace.look(stand.waiting, stand.done, Instant::now()));
+            }
         }
         tokio::select! {
             () = stop.softly() => return,

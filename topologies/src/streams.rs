@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use penstock_adapters::kafka::{KafkaSink, KafkaSource, LedgerReader, fold_topic, lags};
+use penstock_adapters::kafka::{KafkaSink, KafkaSource, Lag, LedgerReader, fold_topic, lags};
 use penstock_runtime::{Failure, Record, Sink, Source, Trails};
 use penstock_schemas::Codec;
 use penstock_stages::settle::LedgerLog;
@@ -25,8 +25,17 @@ pub trait Streams: Trails {
     fn sink(&self) -> Result<Arc<dyn Sink>, Failure>;
     /// The ledger, as settle reads it back.
     fn ledger(&self) -> Arc<dyn LedgerLog>;
-    /// Records of `topic` that `group` has not committed.
-    async fn lag(&self, group: &str, topic: &str) -> Result<u64, Failure>;
+    /// How far `group` has come with `topic`.
+    async fn stand(&self, group: &str, topic: &str) -> Result<Stand, Failure>;
+}
+
+/// How far a group has come with a topic, in records over all partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stand {
+    /// Not committed.
+    pub waiting: u64,
+    /// Before that. Only what it grows by means anything.
+    pub done: u64,
 }
 
 #[async_trait]
@@ -60,8 +69,12 @@ impl Streams for Log {
         Arc::new(LedgerReader::new(self.kafka.clone(), self.codec.clone()))
     }
 
-    async fn lag(&self, group: &str, topic: &str) -> Result<u64, Failure> {
+    async fn stand(&self, group: &str, topic: &str) -> Result<Stand, Failure> {
         let lags = lags(&self.kafka, group, topic).await?;
-        Ok(lags.iter().map(|it| it.records().max(0) as u64).sum())
+        let sum = |of: fn(&Lag) -> i64| -> u64 { lags.iter().map(|it| of(it).max(0) as u64).sum() };
+        Ok(Stand {
+            waiting: sum(Lag::records),
+            done: sum(|it: &Lag| it.end - it.records()),
+        })
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::throttle::Backlog;
+
 /// Counters only grow; `in_flight` and `in_flight_limit` are of the moment. Each stands alone: a reader may see one
 /// updated before another.
 #[derive(Debug)]
@@ -19,7 +21,9 @@ pub struct Gauges {
     pub paused_us: Gauge,
     /// Turns of the loop: while it grows, the loop lives, paused or not.
     pub turns: Gauge,
-    downstream_lag: AtomicU64,
+    downstream_records: AtomicU64,
+    /// The bits of an `f64`; none where they stand for no number.
+    downstream_seconds: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -60,20 +64,28 @@ impl Default for Gauges {
             in_flight_limit: Gauge::default(),
             paused_us: Gauge::default(),
             turns: Gauge::default(),
-            downstream_lag: AtomicU64::new(UNKNOWN),
+            downstream_records: AtomicU64::new(UNKNOWN),
+            downstream_seconds: AtomicU64::new(f64::NAN.to_bits()),
         }
     }
 }
 
 impl Gauges {
-    /// Tells the loop how many records the group downstream lags; the throttle heeds it.
-    pub fn set_downstream_lag(&self, records: Option<u64>) {
-        self.downstream_lag
-            .store(records.unwrap_or(UNKNOWN), Relaxed);
+    /// Tells the loop what waits for the group downstream; the throttle heeds it.
+    pub fn set_downstream(&self, backlog: Backlog) {
+        let seconds = backlog.seconds.unwrap_or(f64::NAN);
+        self.downstream_seconds.store(seconds.to_bits(), Relaxed);
+        self.downstream_records.store(backlog.records, Relaxed);
     }
 
-    pub fn downstream_lag(&self) -> Option<u64> {
-        Some(self.downstream_lag.load(Relaxed)).filter(|lag| *lag != UNKNOWN)
+    /// None: nobody has told.
+    pub fn downstream(&self) -> Option<Backlog> {
+        let records = self.downstream_records.load(Relaxed);
+        let seconds = f64::from_bits(self.downstream_seconds.load(Relaxed));
+        (records != UNKNOWN).then_some(Backlog {
+            records,
+            seconds: (!seconds.is_nan()).then_some(seconds),
+        })
     }
 
     pub fn summary(&self) -> Summary {

@@ -41,6 +41,6 @@ pub use stage::{
     Batch, BatchStage, Each, Emit, Input, Note, Nothing, Nowhere, Route, Stage, Verdict,
 };
 pub use stop::Stop;
-pub use throttle::Throttle;
+pub use throttle::{Backlog, Pace, Throttle};
 pub use until::{Until, Wanted};
 pub use window::Window;

@@ -117,6 +117,10 @@ pub struct ThrottlePolicy {
     pub lag_low: u64,
     /// Records the group downstream may lag before nothing more is begun.
     pub lag_high: u64,
+    /// The same as time, at the pace of that group, where more than `lag_least` records wait.
+    pub lag_time_low: Duration,
+    pub lag_time_high: Duration,
+    pub lag_least: u64,
 }
 
 impl Default for ThrottlePolicy {
@@ -129,6 +133,9 @@ impl Default for ThrottlePolicy {
             back_off: 0.5,
             lag_low: 50_000,
             lag_high: 200_000,
+            lag_time_low: Duration::from_secs(10),
+            lag_time_high: Duration::from_secs(60),
+            lag_least: 1_000,
         }
     }
 }

@@ -6,6 +6,12 @@ use tokio::time::Instant;
 use crate::policy::ThrottlePolicy;
 use crate::retry::LONGEST_ASKED;
 
+mod pace;
+#[cfg(test)]
+mod simulated;
+
+pub use pace::{Backlog, Pace};
+
 /// How many records may be in flight. A pure controller: it knows only what it is told and when.
 ///
 /// Additive increase while there is demand and latency stays near its best, multiplicative decrease when the other side
@@ -19,7 +25,7 @@ pub struct Throttle {
     sink: Latency,
     shrunk_at: Option<Instant>,
     hold_until: Option<Instant>,
-    downstream_lag: Option<u64>,
+    downstream: Option<Backlog>,
 }
 
 impl Throttle {
@@ -32,7 +38,7 @@ impl Throttle {
             sink: Latency::default(),
             shrunk_at: None,
             hold_until: None,
-            downstream_lag: None,
+            downstream: None,
         }
     }
 
@@ -59,7 +65,7 @@ impl Throttle {
     /// the limit was not what bounded them, and it does not grow.
     pub fn attempted(&mut self, latency: Duration, cost: u64, in_flight: usize, now: Instant) {
         self.stage.sample(latency, cost);
-        let in_demand = in_flight as f64 * 2.0 >= self.limit;
+        let in_demand = in_flight as f64 * 2.0 >= self.limit * self.downstream_share();
         if self.is_slow() {
             self.shrink(latency, now);
         } else if in_demand {
@@ -96,9 +102,9 @@ impl Throttle {
         self.shrink(pause, now);
     }
 
-    /// Records the group downstream lags; none: unknown.
-    pub fn downstream(&mut self, lag: Option<u64>) {
-        self.downstream_lag = lag;
+    /// What waits for the group downstream; none: unknown.
+    pub fn downstream(&mut self, backlog: Option<Backlog>) {
+        self.downstream = backlog;
     }
 
     fn is_slow(&self) -> bool {
@@ -114,21 +120,40 @@ impl Throttle {
         self.limit = (self.limit * self.policy.back_off).max(self.policy.min.max(1) as f64);
     }
 
-    /// 1 up to `lag_low`, falling to 0 at `lag_high`.
+    /// By the records that wait, or by the time they will take, whichever is more.
     fn downstream_share(&self) -> f64 {
-        let Some(lag) = self.downstream_lag else {
+        let Some(backlog) = self.downstream else {
             return 1.0;
         };
-        if lag <= self.policy.lag_low {
-            return 1.0;
+        let policy = &self.policy;
+        let by_records = share(
+            backlog.records as f64,
+            policy.lag_low as f64,
+            policy.lag_high as f64,
+        );
+        match backlog.seconds {
+            // A handful may take long, and is worth having there.
+            Some(seconds) if backlog.records > policy.lag_least => {
+                let (low, high) = (policy.lag_time_low, policy.lag_time_high);
+                by_records.min(share(seconds, low.as_secs_f64(), high.as_secs_f64()))
+            }
+            _ => by_records,
         }
-        let span = self.policy.lag_high.saturating_sub(self.policy.lag_low);
-        let left = self.policy.lag_high.saturating_sub(lag);
-        if span == 0 {
-            return 0.0;
-        }
-        left as f64 / span as f64
     }
+}
+
+/// 1 up to `low`, 0 from `high`; in between down to a thousandth, by the same part for each step. So the pull towards the
+/// balance depends on what is downstream, not on how many replicas send or how much they could: a straight line swings
+/// where there are many.
+fn share(lag: f64, low: f64, high: f64) -> f64 {
+    const LEAST: f64 = 0.001;
+    if lag <= low {
+        return 1.0;
+    }
+    if lag >= high {
+        return 0.0;
+    }
+    LEAST.powf((lag - low) / (high - low))
 }
 
 /// Latency per unit of cost, by the size of what was done: small batches pay more for each record, and compared with
@@ -204,6 +229,7 @@ mod tests {
             back_off: 0.5,
             lag_low: 1_000,
             lag_high: 2_000,
+            ..ThrottlePolicy::default()
         }
     }
 
@@ -266,16 +292,40 @@ mod tests {
         let now = Instant::now();
         let mut throttle = Throttle::new(policy());
         let mut check = |lag: Option<u64>, limit: usize| {
-            throttle.downstream(lag);
+            throttle.downstream(lag.map(Backlog::of));
             assert_eq!(throttle.limit(now), limit, "{lag:?}");
         };
         check(None, 10);
         check(Some(1_000), 10);
-        check(Some(1_500), 5);
+        check(Some(1_100), 6);
+        check(Some(1_200), 3);
         check(Some(1_999), 1);
         check(Some(2_000), 0);
         check(Some(u64::MAX), 0);
         check(Some(0), 10);
+    }
+
+    #[test]
+    fn so_does_the_time_it_will_take() {
+        let now = Instant::now();
+        let mut throttle = Throttle::new(ThrottlePolicy {
+            lag_low: 100_000,
+            lag_high: 200_000,
+            ..policy()
+        });
+        let mut check = |records: u64, seconds: f64, limit: usize| {
+            throttle.downstream(Some(Backlog {
+                records,
+                seconds: Some(seconds),
+            }));
+            assert_eq!(throttle.limit(now), limit, "{records} {seconds}");
+        };
+        check(10_000, 10.0, 10);
+        check(10_000, 20.0, 3);
+        check(10_000, 60.0, 0);
+        check(10_000, f64::INFINITY, 0);
+        check(1_000, f64::INFINITY, 10);
+        check(150_000, 1.0, 1);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use penstock_runtime::{Failure, Record, Sink, Source, Trails, Until};
+use penstock_runtime::{Backlog, Failure, Record, Sink, Source, Trails, Until};
 use penstock_schemas::Codec;
 use penstock_stages::settle::LedgerLog;
 
 use super::plan::Plan;
 use crate::pipeline::{Parts, group_of};
-use crate::streams::Streams;
+use crate::streams::{Stand, Streams};
 
 struct Again {
     log: Arc<dyn Streams>,
@@ -29,7 +29,7 @@ pub fn again(parts: &Parts, plan: &Plan) -> Result<Parts, Failure> {
     parts.policies = parts.policies.behind();
     for gauges in parts.gauges.values() {
         // Nothing is begun before it is known how the live stage is doing.
-        gauges.set_downstream_lag(Some(u64::MAX / 2));
+        gauges.set_downstream(Backlog::of(u64::MAX / 2));
     }
     Ok(parts)
 }
@@ -65,10 +65,14 @@ impl Streams for Again {
         self.log.ledger()
     }
 
-    /// The lag downstream, or that of the live group beside it where it is greater: live records come first.
-    async fn lag(&self, group: &str, topic: &str) -> Result<u64, Failure> {
-        let downstream = self.log.lag(group, topic).await?;
+    /// That of the group downstream, or of the live group beside it where more waits: live records come first.
+    async fn stand(&self, group: &str, topic: &str) -> Result<Stand, Failure> {
+        let downstream = self.log.stand(group, topic).await?;
         let live = group_of(&self.plan.stage);
-        Ok(downstream.max(self.log.lag(&live, &self.plan.topic).await?))
+        let live = self.log.stand(&live, &self.plan.topic).await?;
+        Ok(Stand {
+            waiting: downstream.waiting.max(live.waiting),
+            ..downstream
+        })
     }
 }

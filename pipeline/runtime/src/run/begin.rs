@@ -24,7 +24,7 @@ where
             if self.may_begin() {
                 self.begin_tick(now);
             }
-            self.throttle.downstream(self.gauges.downstream_lag());
+            self.throttle.downstream(self.gauges.downstream());
             while self.may_begin()
                 && let Some(work) = self.next_work(now)
             {

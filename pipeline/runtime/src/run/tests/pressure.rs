@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::world::*;
+use crate::Backlog;
 use crate::policy::{Cap, ThrottlePolicy};
 
 async fn after(seconds: u64) {
@@ -63,13 +64,13 @@ async fn a_full_buffer_does_not_keep_a_revoke_waiting() {
 #[tokio::test(start_paused = true)]
 async fn the_lag_downstream_stops_the_intake() {
     let world = narrow();
-    world.gauges.set_downstream_lag(Some(1 << 40));
+    world.gauges.set_downstream(Backlog::of(1 << 40));
     world.feed(2, &vec![Deed::Emit(1); 40]);
     let consumer = world.start();
     after(60).await;
     assert_eq!(world.script.calls.lock().unwrap().len(), 0);
     assert_eq!(world.gauges.in_flight_limit.get(), 0);
-    world.gauges.set_downstream_lag(Some(0));
+    world.gauges.set_downstream(Backlog::of(0));
     world.caught_up().await;
     consumer.finish().await.unwrap();
     assert_eq!(world.outputs().len(), 40);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::world::*;
-use crate::Failure;
+use crate::{Backlog, Failure};
 
 async fn after(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -52,7 +52,7 @@ async fn a_soft_stop_does_not_wait_for_what_fails() {
 async fn a_soft_stop_waits_for_nobody_else() {
     let held_up: [fn(&mut World); 3] = [
         |world| *world.script.outage.lock().unwrap() = Some(Failure::transient("down")),
-        |world| world.gauges.set_downstream_lag(Some(u64::MAX - 1)),
+        |world| world.gauges.set_downstream(Backlog::of(u64::MAX - 1)),
         |world| {
             let never = (0..1_000).map(|_| Failure::transient("ledger cannot be read"));
             world.script.assign_failures.lock().unwrap().extend(never);
