@@ -167,6 +167,8 @@ pub struct PartState {
     pub run: Uuid,
     pub outcome: PartOutcome,
     pub chunks: Bytes,
+    pub indexed: Bytes,
+    pub linked: Bytes,
 }
 
 /// An edition on its way to being visible.

@@ -8,6 +8,12 @@ use penstock_schemas::{
 };
 use uuid::Uuid;
 
+/// Chunks of a document at most: its entry in the ledger has to fit into a record, with 16 bytes and two bits for each.
+pub(super) const MOST_CHUNKS: usize = 900_000;
+
+/// As whose dead letter settle tells of what it gives up itself.
+const SETTLE: &str = "settle";
+
 /// What became of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PartWork {
@@ -63,6 +69,9 @@ impl Edition {
         if let Some(opened) = &progress.opened {
             self.opened = Some(opened.clone());
         }
+        if self.is_too_large() {
+            return;
+        }
         match (progress.stage.as_str(), progress.outcome) {
             (_, Outcome::Dead) => self.fold_dead(progress),
             ("split", Outcome::Outputs) => self.dead.retain(|dead| dead.stage != "split"),
@@ -75,6 +84,11 @@ impl Edition {
             ("index", Outcome::Outputs) => self.indexed.extend(&progress.ids),
             ("link", Outcome::Outputs) => self.linked.extend(&progress.ids),
             _ => {}
+        }
+        let listed: usize = self.parts.values().map(|part| part.chunks.len()).sum();
+        let unlisted = |ids: &HashSet<Uuid>| ids.len().saturating_sub(listed);
+        if listed + unlisted(&self.indexed) + unlisted(&self.linked) > MOST_CHUNKS {
+            self.give_up_as_too_large();
         }
     }
 
@@ -94,7 +108,7 @@ impl Edition {
     }
 
     pub fn standing(&self) -> Standing {
-        if self.dead.iter().any(|dead| dead.stage == "split") {
+        if self.is_too_large() || self.dead.iter().any(|dead| dead.stage == "split") {
             return Standing::Failed;
         }
         let Some(opened) = &self.opened else {
@@ -150,6 +164,26 @@ impl Edition {
             let chunks = part.chunks.iter().copied();
             (*number, chunks.filter(|it| self.is_finished(it)).collect())
         })
+    }
+
+    /// Given up by settle itself.
+    fn is_too_large(&self) -> bool {
+        self.dead.iter().any(|dead| dead.stage == SETTLE)
+    }
+
+    fn give_up_as_too_large(&mut self) {
+        self.parts.clear();
+        self.indexed.clear();
+        self.linked.clear();
+        self.dead = vec![DeadRef {
+            stage: SETTLE.to_owned(),
+            part: None,
+            chunk: None,
+            class: "poison".to_owned(),
+            reason: format!(
+                "more than {MOST_CHUNKS} chunks: cut the document into several, or choose larger chunks"
+            ),
+        }];
     }
 
     fn is_finished(&self, chunk: &Uuid) -> bool {
@@ -246,27 +280,27 @@ pub(super) fn order_of(lineage: &Lineage) -> (Uuid, i64) {
 
 impl From<&Edition> for OpenEdition {
     fn from(edition: &Edition) -> Self {
-        let sorted = |ids: &HashSet<Uuid>| {
-            let mut ids: Vec<Uuid> = ids.iter().copied().collect();
+        let listed: HashSet<Uuid> = edition.chunks().into_iter().collect();
+        let unlisted = |ids: &HashSet<Uuid>| {
+            let mut ids: Vec<Uuid> = ids.difference(&listed).copied().collect();
             ids.sort_unstable();
             pack(&ids)
+        };
+        let part = |(number, part): (&i32, &PartWork)| PartState {
+            part: *number,
+            run: part.run,
+            outcome: part.outcome,
+            chunks: pack(&part.chunks),
+            indexed: mark(&part.chunks, &edition.indexed),
+            linked: mark(&part.chunks, &edition.linked),
         };
         Self {
             lineage: edition.lineage.clone(),
             opened: edition.opened.clone(),
             step: edition.step,
-            parts: edition
-                .parts
-                .iter()
-                .map(|(number, part)| PartState {
-                    part: *number,
-                    run: part.run,
-                    outcome: part.outcome,
-                    chunks: pack(&part.chunks),
-                })
-                .collect(),
-            indexed: sorted(&edition.indexed),
-            linked: sorted(&edition.linked),
+            parts: edition.parts.iter().map(part).collect(),
+            indexed: unlisted(&edition.indexed),
+            linked: unlisted(&edition.linked),
             dead: edition.dead.clone(),
             last_progress_at: edition.last_progress_at,
         }
@@ -275,27 +309,28 @@ impl From<&Edition> for OpenEdition {
 
 impl From<OpenEdition> for Edition {
     fn from(open: OpenEdition) -> Self {
-        Self {
+        let mut edition = Self {
             lineage: open.lineage,
             opened: open.opened,
             step: open.step,
-            parts: open
-                .parts
-                .into_iter()
-                .map(|state| {
-                    let work = PartWork {
-                        run: state.run,
-                        outcome: state.outcome,
-                        chunks: unpack(&state.chunks),
-                    };
-                    (state.part, work)
-                })
-                .collect(),
+            parts: BTreeMap::new(),
             indexed: unpack(&open.indexed).into_iter().collect(),
             linked: unpack(&open.linked).into_iter().collect(),
             dead: open.dead,
             last_progress_at: open.last_progress_at,
+        };
+        for state in open.parts {
+            let chunks = unpack(&state.chunks);
+            edition.indexed.extend(marked(&chunks, &state.indexed));
+            edition.linked.extend(marked(&chunks, &state.linked));
+            let work = PartWork {
+                run: state.run,
+                outcome: state.outcome,
+                chunks,
+            };
+            edition.parts.insert(state.part, work);
         }
+        edition
     }
 }
 
@@ -309,4 +344,24 @@ fn unpack(bytes: &[u8]) -> Vec<Uuid> {
         .chunks_exact(16)
         .filter_map(|id| Uuid::from_slice(id).ok())
         .collect()
+}
+
+/// Which of `ids` are among `these`: a bit each, the lowest of a byte first.
+fn mark(ids: &[Uuid], these: &HashSet<Uuid>) -> Bytes {
+    ids.chunks(8)
+        .map(|ids| {
+            let bits = ids.iter().enumerate();
+            bits.fold(0, |byte, (bit, id)| {
+                byte | u8::from(these.contains(id)) << bit
+            })
+        })
+        .collect()
+}
+
+fn marked<'a>(ids: &'a [Uuid], bits: &'a [u8]) -> impl Iterator<Item = Uuid> + 'a {
+    ids.chunks(8).zip(bits).flat_map(|(ids, byte)| {
+        let bits = ids.iter().enumerate();
+        bits.filter(move |(bit, _)| byte >> bit & 1 == 1)
+            .map(|(_, id)| *id)
+    })
 }

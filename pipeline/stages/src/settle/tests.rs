@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use penstock_schemas::{
-    About, DeadRef, LedgerEntry, Lineage, Opened, Outcome, PartOutcome, Progress, Step,
+    About, Codec, DeadRef, LedgerEntry, Lineage, Opened, Outcome, PartOutcome, Progress, Step,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -246,6 +246,31 @@ fn a_gap_that_is_closed_in_the_middle_of_the_flip_is_shown_too() {
     assert_eq!(document.entry().open[0].step, Step::Settled);
 }
 
+/// Its entry would not fit into a record of the ledger.
+#[test]
+fn a_document_of_too_many_chunks_fails_and_says_so() {
+    const EACH: u128 = 250_000;
+    let list = |part: u128| {
+        let chunks: Vec<u128> = (part * EACH..(part + 1) * EACH).collect();
+        listed(1, part as i32, 1, &chunks)
+    };
+    let mut all = vec![opened(1, 4), list(0), list(1), list(2)];
+    let document = folded(&all);
+    let record = Codec::default().encode(&document.entry()).unwrap();
+    assert!(record.len() < 13_000_000, "{}", record.len());
+    check(&all, Step::Gathering, false);
+    all.push(list(3));
+    check(&all, Step::Failed, true);
+    // What comes after it changes nothing, and is not gathered.
+    all.extend([stored(1, "index", &[7]), list(0)]);
+    check(&all, Step::Failed, true);
+    let entry = folded(&all).entry();
+    let open = &entry.open[0];
+    assert!(open.parts.is_empty() && open.indexed.is_empty());
+    let reason = &open.dead[0].reason;
+    assert!(reason.starts_with("more than 900000 chunks"), "{reason}");
+}
+
 #[test]
 fn the_newest_of_two_settled_editions_is_shown_first() {
     let whole = |version| {
@@ -296,6 +321,8 @@ proptest! {
         prop_assert!(open.parts.iter().all(|it| it.outcome == PartOutcome::Listed));
         let ten = Uuid::from_u128(10);
         prop_assert_eq!(open.parts[1].chunks.as_ref(), ten.as_bytes());
-        prop_assert_eq!(open.indexed.len(), 3 * 16);
+        let indexed: Vec<&[u8]> = open.parts.iter().map(|it| it.indexed.as_ref()).collect();
+        prop_assert_eq!(indexed, [&[0b11], &[0b1]]);
+        prop_assert!(open.indexed.is_empty() && open.linked.is_empty());
     }
 }
