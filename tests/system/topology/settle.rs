@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use penstock::config::PartialSetting;
-use penstock_schemas::{Completion, Step, topics};
+use penstock_runtime::{Outgoing, Route};
+use penstock_schemas::{Codec, Completion, Step, now_ms, topics};
 use penstock_stages::blobs::version_prefix;
-use penstock_stages::settle::{Manifest, manifest_key};
+use penstock_stages::settle::{Manifest, TERM, manifest_key};
 use uuid::Uuid;
 
 use super::world::{GROUP, Paper, World, close};
@@ -228,7 +229,10 @@ async fn an_edition_nobody_works_on_is_given_up_after_a_week_and_swept() {
         let mut entry = world.entry(&new);
         // As if so many days had passed: settle reads this when it starts.
         entry.open[0].last_progress_at -= days * WEEK_MS / 7;
-        world.bus.publish(topics::LEDGER, &entry).unwrap();
+        let mut record = topics::LEDGER.encode(&Codec::default(), &entry).unwrap();
+        let term = (now_ms() + days).to_string();
+        record.headers.push((TERM.to_owned(), term.into()));
+        world.bus.append(record).unwrap();
         let pipeline = world.start();
         tokio::time::sleep(Duration::from_secs(5)).await;
         world.quiet().await;
@@ -243,5 +247,39 @@ async fn an_edition_nobody_works_on_is_given_up_after_a_week_and_swept() {
     }
     assert_eq!(world.visible(&new), Some(1));
     assert_eq!(world.outcomes(&new).last(), Some(&(2, Completion::Failed)));
+    world.sound().await;
+}
+
+/// A process that was stopped for long writes what it had in hand, though another owns the partition by now.
+#[tokio::test(start_paused = true)]
+async fn what_a_former_owner_writes_late_does_not_count() {
+    let paper = |version| Paper::about("rules.md", version, "berth four");
+    let world = World::undisturbed(&[paper(1)]).await;
+    let first = world.bus.records(topics::LEDGER.name()).remove(0);
+    let pipeline = world.start();
+    world.send(&paper(2)).await;
+    world.quiet().await;
+    close(pipeline).await;
+    let write_late = || {
+        let record = Outgoing {
+            topic: first.partition.topic.clone(),
+            key: first.key.clone(),
+            value: first.value.clone(),
+            headers: first.headers.clone(),
+        };
+        world.bus.append(record).unwrap();
+        assert_eq!(world.visible(&paper(1)), None, "it is the last entry");
+    };
+    let is_back = |world: &World| world.visible(&paper(2)) == Some(2);
+
+    // Once while nobody owns the partition, once while another does.
+    write_late();
+    let pipeline = world.start();
+    world.until("the entry is written again", is_back).await;
+    write_late();
+    world.until("the entry is written again", is_back).await;
+    close(pipeline).await;
+    let told = [1, 2].map(|version| (version, Completion::Visible));
+    assert_eq!(world.outcomes(&paper(1)), told);
     world.sound().await;
 }

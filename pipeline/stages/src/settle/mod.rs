@@ -10,6 +10,7 @@ mod edition;
 mod manifest;
 mod port;
 mod rest;
+mod settled;
 #[cfg(test)]
 mod tests;
 
@@ -18,16 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use penstock_runtime::{Batch, BatchStage, Emit, Failure, Note, Outgoing, Route, Verdict};
-use penstock_schemas::{
-    Codec, CodecError, Completed, LedgerEntry, Progress, Topic, now_ms, topics,
-};
+use penstock_runtime::{Batch, BatchStage, Emit, Failure, Note, Verdict};
+use penstock_schemas::{Completed, LedgerEntry, Progress, now_ms};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub use collect::collect_blobs;
 pub use manifest::{Manifest, manifest_key};
-pub use port::LedgerLog;
+pub use port::{Claim, LedgerLog, Newest, TERM, document_of, term_of};
+pub use settled::{Settled, SettledRoute};
 
 use crate::blobs::Blobs;
 use crate::embed::VectorCache;
@@ -35,42 +35,6 @@ use crate::index::VectorStore;
 use crate::link::GraphStore;
 use document::{Document, Work};
 use rest::{AtRest, Rest};
-
-/// What settle writes.
-#[derive(Debug, Clone)]
-pub enum Settled {
-    Entry(Box<LedgerEntry>),
-    Completed(Box<Completed>),
-}
-
-/// Entries to the ledger, completions to their topic.
-#[derive(Clone, Copy)]
-pub struct SettledRoute {
-    pub ledger: Topic<LedgerEntry>,
-    pub completed: Topic<Completed>,
-}
-
-impl Default for SettledRoute {
-    fn default() -> Self {
-        Self {
-            ledger: topics::LEDGER,
-            completed: topics::COMPLETED,
-        }
-    }
-}
-
-impl Route<Settled> for SettledRoute {
-    fn topics(&self) -> Vec<&'static str> {
-        vec![self.ledger.name(), self.completed.name()]
-    }
-
-    fn encode(&self, codec: &Codec, output: &Settled) -> Result<Outgoing, CodecError> {
-        match output {
-            Settled::Entry(entry) => self.ledger.encode(codec, entry.as_ref()),
-            Settled::Completed(completed) => self.completed.encode(codec, completed.as_ref()),
-        }
-    }
-}
 
 /// Whether a document with dead letters is shown with its gaps named, or its older edition stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,7 +85,7 @@ pub struct Settle {
 
 #[derive(Default)]
 struct State {
-    partitions: HashMap<i32, HashMap<Uuid, Slot>>,
+    partitions: HashMap<i32, Held>,
     /// Documents with a step to do.
     pending: BTreeSet<(i32, Uuid)>,
     /// The one whose step failed last: the others come first next time.
@@ -131,6 +95,12 @@ struct State {
     /// Documents whose blobs are still to be looked through, and when that last began.
     uncollected: Vec<(i32, Uuid)>,
     collected_at: i64,
+}
+
+/// A partition this process owns.
+struct Held {
+    term: i64,
+    slots: HashMap<Uuid, Slot>,
 }
 
 enum Slot {
@@ -185,10 +155,9 @@ impl Settle {
         let after = pending.partition_point(|it| Some(*it) <= state.failed);
         pending.rotate_left(after);
         for (partition, id) in pending {
-            let Some(Slot::Active(document)) = state
-                .partitions
-                .get_mut(&partition)
-                .and_then(|slots| slots.get_mut(&id))
+            let held = state.partitions.get_mut(&partition);
+            let Some((term, Slot::Active(document))) =
+                held.and_then(|held| Some((held.term, held.slots.get_mut(&id)?)))
             else {
                 state.pending.remove(&(partition, id));
                 continue;
@@ -200,7 +169,7 @@ impl Settle {
                     return Err(failure);
                 }
             };
-            let mut outputs = vec![Settled::Entry(Box::new(document.entry()))];
+            let mut outputs = vec![Settled::Entry(Box::new(document.entry()), term)];
             outputs.extend(completed.map(|it| Settled::Completed(Box::new(it))));
             emits.push(Emit {
                 outputs,
@@ -216,13 +185,38 @@ impl Settle {
     }
 
     fn put_to_rest(&self, state: &mut State, partition: i32, id: Uuid) -> Result<(), Failure> {
-        let Some(slots) = state.partitions.get_mut(&partition) else {
+        let Some(held) = state.partitions.get_mut(&partition) else {
             return Ok(());
         };
-        if let Some(Slot::Active(document)) = slots.remove(&id) {
-            slots.insert(id, self.slot_of(*document)?);
+        if let Some(Slot::Active(document)) = held.slots.remove(&id) {
+            held.slots.insert(id, self.slot_of(*document)?);
         }
         Ok(())
+    }
+
+    fn entry_of(&self, slot: &Slot) -> Result<LedgerEntry, Failure> {
+        match slot {
+            Slot::AtRest(resting) => self.rest.wake(resting),
+            Slot::Active(document) => Ok(document.entry()),
+        }
+    }
+
+    /// Entries that a former owner has overtaken, once more.
+    async fn rewrite(&self, state: &State) -> Result<Vec<Emit<Settled>>, Failure> {
+        let mut emits = Vec::new();
+        for (partition, id) in self.ledger.overtaken().await? {
+            let held = state.partitions.get(&partition);
+            let Some((term, slot)) = held.and_then(|held| Some((held.term, held.slots.get(&id)?)))
+            else {
+                continue;
+            };
+            tracing::info!(document = %id, partition, "a former owner wrote to the ledger; writing the entry again");
+            emits.push(Emit {
+                outputs: vec![Settled::Entry(Box::new(self.entry_of(slot)?), term)],
+                note: Note::Silent,
+            });
+        }
+        Ok(emits)
     }
 
     /// Removes blobs nobody needs: one document at a time while nothing is more urgent, all of them once a day.
@@ -236,7 +230,7 @@ impl Settle {
             state.uncollected = state
                 .partitions
                 .iter()
-                .flat_map(|(number, slots)| slots.keys().map(|id| (*number, *id)))
+                .flat_map(|(number, held)| held.slots.keys().map(|id| (*number, *id)))
                 .collect();
         }
         let Some((partition, id)) = state.uncollected.last().copied() else {
@@ -245,12 +239,9 @@ impl Settle {
         let slot = state
             .partitions
             .get(&partition)
-            .and_then(|slots| slots.get(&id));
+            .and_then(|held| held.slots.get(&id));
         if let Some(slot) = slot {
-            let entry = match slot {
-                Slot::AtRest(resting) => self.rest.wake(resting)?,
-                Slot::Active(document) => document.entry(),
-            };
+            let entry = self.entry_of(slot)?;
             let blobs = self.stores.blobs.as_ref();
             collect_blobs(blobs, &entry, self.config.blob_grace).await?;
         }
@@ -268,8 +259,8 @@ impl Settle {
         state.looked_at = now;
         let limit = self.config.abandon_after.as_millis() as i64;
         let mut emits = Vec::new();
-        for (partition, slots) in &mut state.partitions {
-            for (id, slot) in slots {
+        for (partition, held) in &mut state.partitions {
+            for (id, slot) in &mut held.slots {
                 let Slot::Active(document) = slot else {
                     continue;
                 };
@@ -277,7 +268,7 @@ impl Settle {
                     state.pending.insert((*partition, *id));
                     emits.push(Emit {
                         outputs: vec![
-                            Settled::Entry(Box::new(document.entry())),
+                            Settled::Entry(Box::new(document.entry()), held.term),
                             Settled::Completed(Box::new(completed)),
                         ],
                         note: Note::Silent,
@@ -306,15 +297,22 @@ impl BatchStage for Settle {
         let mut completions: HashMap<Uuid, Completed> = HashMap::new();
         for (index, input) in batch.iter().enumerate() {
             let id = input.record.lineage.document_guid;
-            let slots = state.partitions.entry(input.partition).or_default();
-            let document = self.wake(slots, &input.record)?;
+            let Some(held) = state.partitions.get_mut(&input.partition) else {
+                // What is known of the document went with it: its next owner does this.
+                verdicts.push(Err(Failure::transient(
+                    "the partition was let go meanwhile",
+                )));
+                continue;
+            };
+            let term = held.term;
+            let document = self.wake(&mut held.slots, &input.record)?;
             document.fold(&input.record, self.config.partial);
             let mut outputs = Vec::new();
             if let Some(completed) = document.take_failure() {
                 completions.insert(id, completed);
             }
             if last.get(&id) == Some(&index) {
-                outputs.push(Settled::Entry(Box::new(document.entry())));
+                outputs.push(Settled::Entry(Box::new(document.entry()), term));
                 outputs.extend(
                     completions
                         .remove(&id)
@@ -343,8 +341,9 @@ impl BatchStage for Settle {
             if state.partitions.contains_key(number) {
                 continue;
             }
+            let claim = self.ledger.claim(*number).await?;
             let mut slots = HashMap::new();
-            for entry in self.ledger.restore(*number).await? {
+            for entry in claim.entries {
                 let id = entry.document_guid;
                 let document = Document::from(entry);
                 if document.work() != Work::None {
@@ -352,14 +351,16 @@ impl BatchStage for Settle {
                 }
                 slots.insert(id, self.slot_of(document)?);
             }
-            state.partitions.insert(*number, slots);
+            let term = claim.term;
+            state.partitions.insert(*number, Held { term, slots });
         }
         Ok(())
     }
 
     async fn tick(&self) -> Result<Vec<Emit<Settled>>, Failure> {
         let mut state = self.state.lock().await;
-        let mut emits = self.find_abandoned(&mut state);
+        let mut emits = self.rewrite(&state).await?;
+        emits.extend(self.find_abandoned(&mut state));
         match self.advance(&mut state, &mut emits).await {
             // The loop would drop what comes with an error, and the ledger would never hear of it. The step is taken
             // again at the next tick.

@@ -92,7 +92,7 @@ pub(super) async fn a_tail_hears_what_comes_after_it_and_nothing_before(world: W
 
 pub(super) async fn the_ledger_is_read_back_newest_entry_by_document(mut world: World) {
     use penstock_schemas::{Codec, LedgerEntry, Message, topics::LEDGER};
-    use penstock_stages::settle::LedgerLog;
+    use penstock_stages::settle::{LedgerLog, TERM};
 
     // The topic's name is fixed: no other test of this broker may use it.
     world.prefix = String::new();
@@ -116,11 +116,40 @@ pub(super) async fn the_ledger_is_read_back_newest_entry_by_document(mut world: 
     other.document_guid = uuid::Uuid::from_u128(8);
     records.extend([record(&other, true), record(&other, false)]);
     sink.produce(records).await.unwrap();
+    let of_term = |term: i64, entry: &LedgerEntry, group: &str| {
+        let mut entry = entry.clone();
+        entry.group = group.to_owned();
+        let headers = vec![(TERM.to_owned(), term.to_string().into())];
+        Outgoing {
+            headers,
+            ..record(&entry, true)
+        }
+    };
+    let overtaken = of_term(5, &entry, "counts");
+    let late = || of_term(3, &entry, "late");
+    sink.produce(vec![overtaken, late()]).await.unwrap();
     let reader = LedgerReader::new(world.config.clone(), codec.clone());
-    let restored = reader.restore(0).await.unwrap();
-    let groups: BTreeSet<String> = restored.iter().map(|it| it.group.clone()).collect();
-    assert_eq!(restored.len(), 2, "{restored:?}");
-    assert!(groups.contains("newer"), "{groups:?}");
+    let claim = reader.claim(0).await.unwrap();
+    let groups: BTreeSet<String> = claim.entries.iter().map(|it| it.group.clone()).collect();
+    assert_eq!(claim.entries.len(), 2, "{claim:?}");
+    assert!(groups.contains("counts"), "{groups:?}");
+    assert!(claim.term > 5);
+    let id = entry.document_guid;
+    assert_eq!(claim.overtaken, [id]);
+    assert_eq!(reader.overtaken().await.unwrap(), [(0, id)]);
+    // From now on: what is of a lesser term, and no more than that.
+    let own = of_term(claim.term, &other, "own");
+    sink.produce(vec![own, late()]).await.unwrap();
+    let deadline = Instant::now() + LIMIT;
+    let heard = loop {
+        let heard = reader.overtaken().await.unwrap();
+        assert!(Instant::now() < deadline, "the late entry is not heard of");
+        if !heard.is_empty() {
+            break heard;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(heard, [(0, id)]);
 }
 
 pub(super) async fn what_shares_a_key_shares_a_partition_number(world: World) {
