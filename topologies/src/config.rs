@@ -43,9 +43,11 @@ pub struct KafkaSettings {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectSettings {
-    /// Where the bytes of documents lie: file:///PATH, a folder that all processes share; empty: in the data folder, of
-    /// one process.
+    /// Where the bytes of documents lie: s3://BUCKET/PREFIX, gs://…, az://…, or file:///PATH, a folder that all processes
+    /// share; empty: in the data folder, of one process.
     pub url: String,
+    /// Settings of such a store by `object_store`'s names. Credentials may also stand where its own tools look for them.
+    pub properties: Properties,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,7 +114,10 @@ impl Default for Config {
                 replication: 3,
                 properties: Properties::default(),
             },
-            objects: ObjectSettings { url: String::new() },
+            objects: ObjectSettings {
+                url: String::new(),
+                properties: Properties::default(),
+            },
             parse: ParseSettings {
                 threads: 0,
                 max_source_mib: 1024,
@@ -268,7 +273,7 @@ impl Config {
 }
 
 /// Environment names that are no configuration keys.
-const OTHER_NAMES: [&str; 2] = ["PENSTOCK_CONFIG", "PENSTOCK_LOG"];
+const OTHER_NAMES: [&str; 3] = ["PENSTOCK_CONFIG", "PENSTOCK_LOG", "PENSTOCK_CACHE"];
 
 fn default_table() -> Result<Table, String> {
     Table::try_from(Config::default())
@@ -297,8 +302,8 @@ fn overlay(table: &mut Table, over: Table, prefix: &str, origin: &str) -> Result
     for (key, value) in over {
         let path = format!("{prefix}{key}");
         match (table.get_mut(&key), value) {
-            (Some(Value::Table(properties)), Value::Table(inner)) if path == "kafka.properties" => {
-                properties.extend(inner);
+            (Some(Value::Table(open)), Value::Table(inner)) if properties::is_open(&path) => {
+                open.extend(inner);
             }
             (Some(Value::Table(inner)), Value::Table(value)) => {
                 overlay(inner, value, &format!("{path}."), origin)?;
@@ -320,8 +325,8 @@ fn set_from_environment(table: &mut Table, name: &str, text: &str) -> Result<(),
     if !name.starts_with("PENSTOCK_") || OTHER_NAMES.contains(&name) {
         return Ok(());
     }
-    if let Some(property) = properties::from_environment(name) {
-        set_property(table, &property, text);
+    if let Some((section, property)) = properties::from_environment(name) {
+        set_property(table, section, &property, text);
         return Ok(());
     }
     let key = known_keys()
@@ -337,8 +342,8 @@ fn set_from_environment(table: &mut Table, name: &str, text: &str) -> Result<(),
 
 /// Sets a dotted key from text, as the type its default has.
 fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(), String> {
-    if let Some(property) = key.strip_prefix("kafka.properties.") {
-        set_property(table, property, text);
+    if let Some((section, property)) = properties::from_key(key) {
+        set_property(table, section, property, text);
         return Ok(());
     }
     let slot = find_key(table, key).ok_or_else(|| unknown_key(key, origin))?;
@@ -352,10 +357,10 @@ fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(),
     Ok(())
 }
 
-fn set_property(table: &mut Table, name: &str, text: &str) {
-    let kafka = table.get_mut("kafka");
-    if let Some(Value::Table(properties)) = kafka.and_then(|it| it.get_mut("properties")) {
-        properties.insert(name.to_owned(), Value::String(text.to_owned()));
+fn set_property(table: &mut Table, section: &str, name: &str, text: &str) {
+    let section = table.get_mut(section);
+    if let Some(Value::Table(open)) = section.and_then(|it| it.get_mut("properties")) {
+        open.insert(name.to_owned(), Value::String(text.to_owned()));
     }
 }
 
@@ -505,6 +510,21 @@ mod tests {
         assert_eq!(of("sasl.password"), "hunter2");
         assert_eq!(of("linger.ms"), "3");
         assert!(!format!("{config:?}").contains("hunter2"));
+        let objects = load(
+            "[objects.properties]\nendpoint = \"http://127.0.0.1:9000\"",
+            &[("PENSTOCK_OBJECTS_PROPERTIES_SECRET_ACCESS_KEY", "hunter2")],
+            &["objects.properties.region=eu-central-1"],
+        );
+        let of = objects.unwrap().objects.properties.0;
+        assert_eq!(
+            of.into_iter().collect::<Vec<_>>(),
+            [
+                ("endpoint", "http://127.0.0.1:9000"),
+                ("region", "eu-central-1"),
+                ("secret_access_key", "hunter2"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
         let error = load("", &[], &["kafka.properties.no.such=hunter2"]).unwrap_err();
         assert!(error.contains("no.such"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");

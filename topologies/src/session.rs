@@ -14,7 +14,7 @@ use crate::heartbeat;
 use crate::ingest::Intake;
 use crate::pipeline::{Parts, Pipeline};
 use crate::serve::{Client, Server};
-use crate::shared::{Shared, open_blobs};
+use crate::shared::{Shared, open_blobs, open_checked};
 use crate::system::{Craft, Folder, Log, Owner, Ownership, disk_full};
 use crate::topics;
 
@@ -45,7 +45,7 @@ impl Working {
         check_space(folder.path()).await?;
         let mut stores = open_stores(folder.path())?;
         if config.is_shared() {
-            let shared = Shared::open(&config.objects.url)?;
+            let shared = Shared::open(config).await?;
             (stores.blobs, stores.cache) = (shared.blobs, shared.cache);
         }
         let log = Arc::new(Log::open(config, folder.path()).await?);
@@ -144,7 +144,7 @@ pub async fn intake_of_cluster(config: &Config) -> Result<Intake, Failure> {
     Ok(Intake {
         sink: Arc::new(KafkaSink::new(&log.kafka)?),
         log,
-        blobs: open_blobs(config)?,
+        blobs: open_checked(config).await?,
         recipe: craft.recipe,
         max_source: max_source(config),
     })

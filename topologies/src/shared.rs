@@ -16,8 +16,9 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn open(url: &str) -> Result<Self, Failure> {
-        let blobs: Arc<dyn Blobs> = Arc::new(Objects::at(url)?);
+    /// Opens it and sees that it answers.
+    pub async fn open(config: &Config) -> Result<Self, Failure> {
+        let blobs = open_checked(config).await?;
         let cache = Arc::new(BlobVectorCache::new(blobs.clone()));
         Ok(Self { blobs, cache })
     }
@@ -25,8 +26,19 @@ impl Shared {
 
 /// Where `ingest` puts what it reads.
 pub fn open_blobs(config: &Config) -> Result<Arc<dyn Blobs>, Failure> {
-    Ok(Arc::new(match config.objects.url.as_str() {
-        "" => Objects::in_folder(&config.data.join("objects"))?,
-        url => Objects::at(url)?,
-    }))
+    Ok(Arc::new(open(config)?))
+}
+
+/// The same, and sees that it answers.
+pub async fn open_checked(config: &Config) -> Result<Arc<dyn Blobs>, Failure> {
+    let objects = open(config)?;
+    objects.check().await?;
+    Ok(Arc::new(objects))
+}
+
+fn open(config: &Config) -> Result<Objects, Failure> {
+    match config.objects.url.as_str() {
+        "" => Objects::in_folder(&config.data.join("objects")),
+        url => Objects::at(url, &config.objects.properties.0),
+    }
 }

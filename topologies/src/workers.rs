@@ -45,7 +45,7 @@ pub fn role(config: &Config, stages: &[String]) -> Result<Role, Failure> {
     }
     if !config.is_shared() {
         return Err(Failure::fatal(
-            "run STAGE needs objects.url: a folder that all processes share, such as file:///srv/penstock/objects",
+            "run STAGE needs objects.url: what all processes share, such as s3://BUCKET/PREFIX or file:///srv/penstock/objects",
         ));
     }
     let named = |stage: &&&str| stages.iter().any(|it| it == **stage);
@@ -73,7 +73,7 @@ pub async fn work(config: &Config, stages: &[String], stop: Stop) -> Result<(), 
 
 /// What stages without stores are built from.
 pub async fn parts(config: &Config, log: Arc<Log>, stages: &[String]) -> Result<Parts, Failure> {
-    let shared = Shared::open(&config.objects.url)?;
+    let shared = Shared::open(config).await?;
     topics::are_there(config, stages).await?;
     let craft = load_craft(config).await?;
     let stores = Stores {

@@ -44,8 +44,16 @@ pub async fn store(blobs: &dyn Blobs, prefix: &str, bytes: Bytes) -> Result<Blob
     Ok(Blob { key, sha256, size })
 }
 
-/// Reads what `blob` names and verifies it. Missing or other bytes are Poison: no retry brings them back.
+/// Reads what `blob` names and verifies it. Missing or other bytes are Poison: no retry brings them back. Bytes that were
+/// damaged on their way are read once more.
 pub async fn load(blobs: &dyn Blobs, blob: &Blob) -> Result<Bytes, Failure> {
+    match read_whole(blobs, blob).await {
+        Err(Failure::Poison(_)) => read_whole(blobs, blob).await,
+        other => other,
+    }
+}
+
+async fn read_whole(blobs: &dyn Blobs, blob: &Blob) -> Result<Bytes, Failure> {
     let Some(bytes) = blobs.read(&blob.key).await? else {
         return Err(Failure::poison(format!(
             "object {} is not in the object store",

@@ -1,5 +1,6 @@
-//! Real servers for tests, started from their published artifacts on free loopback ports. `scripts/setup.sh servers`
-//! fetches the artifacts; where they are missing a test fails and says so.
+//! Servers for tests on free loopback ports: Apache Kafka from its published artifacts, and an S3 endpoint of our own that
+//! can be told to misbehave. `scripts/setup.sh servers` fetches the artifacts; where they are missing a test fails and
+//! says so.
 //!
 //! Whatever happens to the process that started a server, by the end of it the server is gone, and so is its folder,
 //! unless a test failed: then the logs stay, and the test says where.
@@ -7,6 +8,7 @@
 mod certificates;
 mod janitor;
 mod kafka;
+pub mod s3;
 mod settings;
 
 use std::path::PathBuf;

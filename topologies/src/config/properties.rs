@@ -1,11 +1,12 @@
-//! `kafka.properties`: librdkafka's settings. Some are secrets, so values are never shown, and may stand in a file.
+//! `kafka.properties` and `objects.properties`: settings of the library below. Some are secrets, so values are never shown,
+//! and may stand in a file.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-/// librdkafka's settings by its names. A value is text, a number, true or false, or `{ file = "PATH" }`: the content of
+/// A library's settings by its names. A value is text, a number, true or false, or `{ file = "PATH" }`: the content of
 /// that file, without the line end.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Table")]
@@ -30,10 +31,31 @@ impl std::fmt::Debug for Properties {
     }
 }
 
-/// The name that stands for a property in the environment: `PENSTOCK_KAFKA_PROPERTIES_SASL_PASSWORD` is `sasl.password`.
-pub(super) fn from_environment(name: &str) -> Option<String> {
-    let name = name.strip_prefix("PENSTOCK_KAFKA_PROPERTIES_")?;
-    Some(name.to_lowercase().replace('_', "."))
+/// Sections with such settings, and what stands between the words of a setting's name.
+const SECTIONS: [(&str, &str); 2] = [("kafka", "."), ("objects", "_")];
+
+/// Whether any key may stand below this one.
+pub(super) fn is_open(path: &str) -> bool {
+    SECTIONS
+        .iter()
+        .any(|(section, _)| path.strip_prefix(section) == Some(".properties"))
+}
+
+/// Section and setting of a dotted key: `kafka.properties.sasl.password` is `sasl.password` of `kafka`.
+pub(super) fn from_key(key: &str) -> Option<(&'static str, &str)> {
+    SECTIONS.iter().find_map(|(section, _)| {
+        let rest = key.strip_prefix(section)?.strip_prefix(".properties.")?;
+        Some((*section, rest))
+    })
+}
+
+/// The same of a name in the environment: `PENSTOCK_KAFKA_PROPERTIES_SASL_PASSWORD` is `sasl.password` of `kafka`.
+pub(super) fn from_environment(name: &str) -> Option<(&'static str, String)> {
+    SECTIONS.iter().find_map(|(section, between)| {
+        let prefix = format!("PENSTOCK_{}_PROPERTIES_", section.to_uppercase());
+        let words = name.strip_prefix(&prefix)?.to_lowercase();
+        Some((*section, words.replace('_', between)))
+    })
 }
 
 fn value_of(name: &str, value: Value) -> Result<String, String> {
@@ -45,14 +67,14 @@ fn value_of(name: &str, value: Value) -> Result<String, String> {
         Value::Table(table) => match (table.len(), table.get("file")) {
             (1, Some(Value::String(path))) => std::fs::read_to_string(path)
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                .map_err(|error| format!("kafka.properties {name}: file {path}: {error}")),
+                .map_err(|error| format!("property {name}: file {path}: {error}")),
             _ => Err(format!(
-                "kafka.properties {name}: expected a value or {{ file = \"PATH\" }}; names with dots stand in quotes, \
+                "property {name}: expected a value or {{ file = \"PATH\" }}; names with dots stand in quotes, \
                  such as \"{name}.…\" = …"
             )),
         },
         Value::Array(_) | Value::Datetime(_) => Err(format!(
-            "kafka.properties {name}: expected text, a number, true or false"
+            "property {name}: expected text, a number, true or false"
         )),
     }
 }
@@ -90,18 +112,9 @@ mod tests {
                 assert!(error.contains(word), "{error:?} lacks {word:?}");
             }
         };
-        check(
-            "x = { file = \"/nowhere\" }",
-            &["kafka.properties x", "/nowhere"],
-        );
-        check(
-            "sasl.password = \"hunter2\"",
-            &["kafka.properties sasl", "quotes"],
-        );
-        check("x = [1]", &["kafka.properties x"]);
-        check(
-            "x = { file = \"/nowhere\", env = \"Y\" }",
-            &["kafka.properties x"],
-        );
+        check("x = { file = \"/nowhere\" }", &["property x", "/nowhere"]);
+        check("sasl.password = \"hunter2\"", &["property sasl", "quotes"]);
+        check("x = [1]", &["property x"]);
+        check("x = { file = \"/nowhere\", env = \"Y\" }", &["property x"]);
     }
 }

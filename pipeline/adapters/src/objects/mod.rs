@@ -1,8 +1,10 @@
-//! The object store: a folder today; the same code over any store that `object_store` speaks to.
+//! The object store: a folder, or one on the network.
 
 mod cache;
 mod name;
+mod remote;
 
+use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -11,32 +13,61 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt};
+use object_store::{Error, ObjectStore, ObjectStoreExt, WriteMultipart};
 use penstock_runtime::Failure;
 use penstock_stages::blobs::Blobs;
+use url::Url;
 
 pub use self::cache::BlobVectorCache;
+
+/// Bytes from which an object is sent in parts, and of a part: what fails is sent again by the part.
+const PART: usize = 8 * 1024 * 1024;
+/// Parts on their way at once.
+const PARTS_AT_ONCE: usize = 4;
 
 /// Blobs in an object store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
+    transfer: Transfer,
     /// Where it is, for messages.
     place: Arc<str>,
 }
 
 impl Objects {
-    /// Objects where `url` says: `file:///PATH`, a folder that all processes see.
-    pub fn at(url: &str) -> Result<Self, Failure> {
-        let folder = url::Url::parse(url)
-            .ok()
-            .filter(|it| it.scheme() == "file")
-            .and_then(|it| it.to_file_path().ok());
-        match folder {
-            Some(folder) => Self::in_folder(&folder),
-            None => Err(Failure::fatal(format!(
-                "objects.url is {url}, expected file:///PATH, a folder that all processes share"
-            ))),
+    /// Objects where `url` says: `file:///PATH`, a folder that all processes see, or `s3://BUCKET/PREFIX`, `gs://…`,
+    /// `az://…`. `properties` are settings of such a store by `object_store`'s names; they may hold secrets.
+    pub fn at(url: &str, properties: &BTreeMap<String, String>) -> Result<Self, Failure> {
+        let unfit = || {
+            Failure::fatal(format!(
+                "objects.url is {url}, expected file:///PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
+            ))
+        };
+        let parsed = Url::parse(url).map_err(|_| unfit())?;
+        if parsed.scheme() == "file" {
+            let folder = parsed.to_file_path().map_err(|()| unfit())?;
+            if let Some(name) = properties.keys().next() {
+                return Err(Failure::fatal(format!(
+                    "objects.properties: {name} is set, but a folder has no settings"
+                )));
+            }
+            return Self::in_folder(&folder);
+        }
+        let store = remote::open(&parsed, properties)?.ok_or_else(unfit)?;
+        Ok(Self {
+            store,
+            transfer: Transfer::InParts,
+            place: url.into(),
+        })
+    }
+
+    /// Asks the store for something, so that a wrong bucket or login is heard of before the first record.
+    pub async fn check(&self) -> Result<(), Failure> {
+        let doing = format!("look into {}", self.place);
+        let nothing = Path::from("penstock-looks-whether-it-may");
+        match self.store.list(Some(&nothing)).try_next().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(classify(&error, &doing)),
         }
     }
 
@@ -58,13 +89,39 @@ impl Objects {
     pub fn over(store: Arc<dyn ObjectStore>, place: &str) -> Self {
         Self {
             store,
+            transfer: Transfer::Whole,
             place: place.into(),
         }
+    }
+
+    async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
+        if self.transfer == Transfer::Whole || bytes.len() <= PART {
+            return self.store.put(path, bytes.into()).await.map(drop);
+        }
+        let upload = self.store.put_multipart(path).await?;
+        let mut parts = WriteMultipart::new_with_chunk_size(upload, PART);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if let Err(error) = parts.wait_for_capacity(PARTS_AT_ONCE).await {
+                parts.abort().await?;
+                return Err(error);
+            }
+            parts.put(rest.split_to(rest.len().min(PART)));
+        }
+        // Gives the upload up itself where that fails.
+        parts.finish().await.map(drop)
     }
 
     fn failed(&self, doing: &str, key: &str, error: &Error) -> Failure {
         classify(error, &format!("{doing} object {key} in {}", self.place))
     }
+}
+
+/// How large objects are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transfer {
+    Whole,
+    InParts,
 }
 
 #[async_trait]
@@ -79,8 +136,13 @@ impl Blobs for Objects {
                 Err(error) => return Err(self.failed("look for", key, &error)),
             }
         }
-        match self.store.put(&path, bytes.into()).await {
-            Ok(_) => Ok(()),
+        match self.put(&path, bytes).await {
+            Ok(()) => Ok(()),
+            // An object that is not there is no reason: its bucket is not.
+            Err(error @ Error::NotFound { .. }) => Err(Failure::fatal(format!(
+                "write object {key} in {}: {error}",
+                self.place
+            ))),
             Err(error) => Err(self.failed("write", key, &error)),
         }
     }
@@ -138,6 +200,17 @@ fn classify(error: &Error, doing: &str) -> Failure {
         | Error::NotImplemented { .. }
         | Error::UnknownConfigurationKey { .. } => {
             return Failure::fatal(format!("{doing}: {error}"));
+        }
+        // Of an object these are errors of their own, of a listing they are not.
+        Error::Generic { source, .. } => {
+            let text = source.to_string();
+            let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+            if says(&["404 Not Found"]) {
+                return Failure::fatal(format!("{doing}: there is no such bucket ({error})"));
+            }
+            if says(&["401 Unauthorized", "403 Forbidden"]) {
+                return Failure::fatal(format!("{doing}: {error}; check who may read there"));
+            }
         }
         _ => {}
     }

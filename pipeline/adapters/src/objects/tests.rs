@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::*;
 
+mod remote;
+
 fn objects() -> (tempfile::TempDir, Objects) {
     let dir = tempfile::tempdir().unwrap();
     let objects = Objects::in_folder(&dir.path().join("a folder/objects")).unwrap();
@@ -234,11 +236,15 @@ fn a_url_names_a_folder() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("of all");
     let url = url::Url::from_file_path(&folder).unwrap();
-    Objects::at(url.as_str()).unwrap();
+    let none = BTreeMap::new();
+    Objects::at(url.as_str(), &none).unwrap();
     assert!(folder.is_dir());
     for url in ["/srv/objects", "file://host/srv", "ftp://host/x", ""] {
-        let failure = Objects::at(url).unwrap_err();
+        let failure = Objects::at(url, &none).unwrap_err();
         assert_eq!(failure.class(), "fatal");
         assert!(failure.reason().contains("file:///PATH"), "{failure}");
     }
+    let region = BTreeMap::from([("region".to_owned(), "x".to_owned())]);
+    let failure = Objects::at(url.as_str(), &region).unwrap_err();
+    assert!(failure.reason().contains("region"), "{failure}");
 }
