@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use penstock_adapters::kafka::read_topic;
+use penstock_adapters::kafka::fold_entries;
 use penstock_runtime::Failure;
 use penstock_schemas::{LedgerEntry, topics};
 use serde::de::DeserializeOwned;
@@ -169,11 +169,12 @@ async fn serve_audit(
 /// The newest ledger entry of every document.
 pub async fn read_ledger(log: &Log) -> Result<Vec<LedgerEntry>, Failure> {
     let mut newest = std::collections::BTreeMap::new();
-    for entry in read_topic(&log.kafka, &log.codec, topics::LEDGER).await? {
+    fold_entries(&log.kafka, &log.codec, topics::LEDGER, |entry| {
         if let Some(value) = entry.value {
             newest.insert(value.document_guid, value);
         }
-    }
+    })
+    .await?;
     Ok(newest.into_values().collect())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use penstock_adapters::kafka::{fold_topic, read_topic};
+use penstock_adapters::kafka::{fold_entries, fold_topic};
 use penstock_runtime::Failure;
 use penstock_schemas::{DeadRef, Document, LedgerEntry, Step, edition_id, topics};
 use uuid::Uuid;
@@ -67,12 +67,13 @@ impl Known {
             Ok(())
         })
         .await?;
-        for entry in read_topic(&log.kafka, &log.codec, topics::LEDGER).await? {
+        fold_entries(&log.kafka, &log.codec, topics::LEDGER, |entry| {
             if let Some(entry) = entry.value.filter(|it| it.group == group) {
                 let id = entry.document_guid;
                 known.standing.insert(id, Standing::of(&entry));
             }
-        }
+        })
+        .await?;
         Ok(known)
     }
 

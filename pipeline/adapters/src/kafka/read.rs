@@ -119,16 +119,26 @@ pub async fn read_topic<T: Message>(
     topic: Topic<T>,
 ) -> Result<Vec<Entry<T>>, Failure> {
     let mut entries = Vec::new();
-    fold_topic(config, topic.name(), None, |record| {
-        entries.push(entry(codec, &record)?);
-        Ok(())
-    })
-    .await?;
+    fold_entries(config, codec, topic, |entry| entries.push(entry)).await?;
     Ok(entries)
 }
 
+/// The same one by one, for topics that may be large.
+pub async fn fold_entries<T: Message>(
+    config: &KafkaConfig,
+    codec: &Codec,
+    topic: Topic<T>,
+    mut each: impl FnMut(Entry<T>),
+) -> Result<u64, Failure> {
+    fold_topic(config, topic.name(), None, |record| {
+        each(entry(codec, &record)?);
+        Ok(())
+    })
+    .await
+}
+
 /// Decodes a record of our own making; one that does not decode is Fatal.
-pub(super) fn entry<T: Message>(codec: &Codec, record: &Record) -> Result<Entry<T>, Failure> {
+fn entry<T: Message>(codec: &Codec, record: &Record) -> Result<Entry<T>, Failure> {
     let value = match &record.value {
         Some(bytes) => Some(codec.decode::<T>(bytes).map_err(|error| {
             Failure::fatal(format!(
