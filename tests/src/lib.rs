@@ -12,6 +12,11 @@ use penstock::audit::Audit;
 use penstock::engines::open_stores;
 use penstock::ingest::Report;
 use penstock::query::Answer;
+use penstock::system::Log;
+use penstock_adapters::kafka::KafkaSink;
+use penstock_runtime::{Route, Sink};
+use penstock_schemas::{Blob, Document, content_hash, document_guid, next_version, topics};
+use penstock_stages::blobs::version_prefix;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -110,6 +115,15 @@ impl Bench {
         args.extend(more);
         let ran = self.run(&args);
         (ran.code, ran.json())
+    }
+
+    /// The file of a document's bytes, in a folder that is there.
+    pub fn object(&self, document: &Document) -> PathBuf {
+        let key = document.blob.as_ref().map_or("", |blob| &blob.key);
+        let file = self.data().join("objects").join(key);
+        let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.unwrap_or_else(|error| fail(&format!("{}: {error}", file.display())));
+        file
     }
 
     pub fn audit(&self) -> Audit {
@@ -344,6 +358,42 @@ pub fn counted(lines: &[String]) -> BTreeMap<&str, usize> {
         *counts.entry(line.as_str()).or_default() += 1;
     }
     counts
+}
+
+/// A document as any program may publish it. Its bytes are not in the object store yet.
+pub fn document(name: &str, bytes: &[u8]) -> Document {
+    let group = "default";
+    let (id, version) = (document_guid(group, "test", name), next_version(None));
+    let sha256 = content_hash(bytes);
+    Document {
+        document_guid: id,
+        group: group.to_owned(),
+        source: "test".to_owned(),
+        key: name.to_owned(),
+        version,
+        deleted: false,
+        path: name.to_owned(),
+        blob: Some(Blob {
+            key: format!("{}{sha256}", version_prefix(group, id, version)),
+            sha256,
+            size: bytes.len() as i64,
+        }),
+        title: None,
+        author: None,
+        language: None,
+        created_at: None,
+        attributes: BTreeMap::new(),
+    }
+}
+
+pub async fn publish(log: &Log, document: &Document) {
+    let record = topics::DOCUMENTS.encode(&log.codec, document);
+    let record = record.unwrap_or_else(|error| fail(&format!("{document:?}: {error}")));
+    let published = match KafkaSink::new(&log.kafka) {
+        Ok(sink) => sink.produce(vec![record]).await,
+        Err(failure) => Err(failure),
+    };
+    published.unwrap_or_else(|failure| fail(&format!("publish a document: {failure}")));
 }
 
 /// Numbers between 0 and 1 from a fixed seed, so that a failure can be looked at again.

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use penstock::config::Config;
 use penstock::dead_letters::{Letter, Listed, Outcome, Place, Redriven};
 use penstock::system::Log;
-use penstock_adapters::kafka::{KafkaSink, lags, read_topic};
-use penstock_runtime::{Route, Sink};
-use penstock_schemas::{Audit, Blob, Document, content_hash, document_guid, next_version, topics};
-use penstock_tests::{Bench, Ran, Running, root, until};
+use penstock_adapters::kafka::{lags, read_topic};
+use penstock_schemas::{Audit, Document, next_version, topics};
+use penstock_tests::{Bench, Ran, Running, document, publish, root, until};
 use serde_json::Value;
 
 const GOOD: &[u8] = b"# Crane log\n\nThe crane lifted twelve tonnes of salt at noon.\n";
@@ -111,39 +110,11 @@ async fn audits(bench: &Bench) -> Vec<Audit> {
     entries.into_iter().filter_map(|it| it.value).collect()
 }
 
-/// A document as any program may publish it, its bytes in the object store.
-fn document(bench: &Bench, name: &str, bytes: &[u8]) -> Document {
-    let id = document_guid("default", "test", name);
-    let sha256 = content_hash(bytes);
-    let key = format!("default/{id}/{sha256}");
-    let file = bench.data().join("objects").join(&key);
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, bytes).unwrap();
-    Document {
-        document_guid: id,
-        group: "default".to_owned(),
-        source: "test".to_owned(),
-        key: name.to_owned(),
-        version: next_version(None),
-        deleted: false,
-        path: name.to_owned(),
-        blob: Some(Blob {
-            key,
-            sha256,
-            size: bytes.len() as i64,
-        }),
-        title: None,
-        author: None,
-        language: None,
-        created_at: None,
-        attributes: BTreeMap::new(),
-    }
-}
-
-async fn publish(log: &Log, document: &Document) {
-    let record = topics::DOCUMENTS.encode(&log.codec, document).unwrap();
-    let sink = KafkaSink::new(&log.kafka).unwrap();
-    sink.produce(vec![record]).await.unwrap();
+/// A document, its bytes in the object store.
+fn stored(bench: &Bench, name: &str, bytes: &[u8]) -> Document {
+    let document = document(name, bytes);
+    std::fs::write(bench.object(&document), bytes).unwrap();
+    document
 }
 
 fn copy(sample: &str, to: &Path) {
@@ -379,7 +350,7 @@ async fn an_edit_mends_the_record_beside_running_stages() {
     let running = start(&bench, &[]);
     let owner = std::fs::read_to_string(bench.data().join("owner.json")).unwrap();
     let owner = Log::of_owner(&Config::default(), &serde_json::from_str(&owner).unwrap());
-    let mut wrong = document(&bench, "salt.md", GOOD);
+    let mut wrong = stored(&bench, "salt.md", GOOD);
     let right = std::mem::replace(&mut wrong.blob.as_mut().unwrap().sha256, "0".repeat(64));
     publish(&owner, &wrong).await;
     until("it dies", || list(&bench, &[]).count == 1);
@@ -420,7 +391,7 @@ async fn an_edit_mends_the_record_beside_running_stages() {
         &owner,
         &Document {
             version: next_version(Some(newer.version)),
-            ..document(&bench, "salt.md", GOOD)
+            ..stored(&bench, "salt.md", GOOD)
         },
     )
     .await;
@@ -524,8 +495,8 @@ async fn a_record_in_the_way_is_skipped() {
     bench.ingest(&docs, &[]);
     // Published while no stage runs: split's group stands at it.
     let (killer, behind) = (
-        document(&bench, "killer.md", GOOD),
-        document(&bench, "behind.md", GOOD),
+        stored(&bench, "killer.md", GOOD),
+        stored(&bench, "behind.md", GOOD),
     );
     let open = log(&bench).await;
     let before = lags(&open.kafka, "penstock.split", DOCUMENTS)

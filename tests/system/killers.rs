@@ -11,52 +11,14 @@ use penstock::dead_letters::Listed;
 use penstock::session::Session;
 use penstock::system::Log;
 use penstock_adapters::kafka::{KafkaSink, read_topic};
-use penstock_runtime::{Attempts, Route, Sink, Trail};
-use penstock_schemas::{Blob, Document, content_hash, document_guid, next_version, topics};
-use penstock_tests::{Bench, Running, until};
+use penstock_runtime::{Attempts, Trail};
+use penstock_schemas::{Document, topics};
+use penstock_tests::{Bench, Running, document, publish, until};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 const GROUP: &str = "penstock.split";
-
-/// A document of these bytes. Nobody has written them to the object store yet.
-fn document(name: &str, bytes: &[u8]) -> Document {
-    let id = document_guid("default", "test", name);
-    let sha256 = content_hash(bytes);
-    Document {
-        document_guid: id,
-        group: "default".to_owned(),
-        source: "test".to_owned(),
-        key: name.to_owned(),
-        version: next_version(None),
-        deleted: false,
-        path: name.to_owned(),
-        blob: Some(Blob {
-            key: format!("default/{id}/{sha256}"),
-            sha256,
-            size: bytes.len() as i64,
-        }),
-        title: None,
-        author: None,
-        language: None,
-        created_at: None,
-        attributes: BTreeMap::new(),
-    }
-}
-
-fn file_of(bench: &Bench, document: &Document) -> std::path::PathBuf {
-    let key = &document.blob.as_ref().unwrap().key;
-    let file = bench.data().join("objects").join(key);
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    file
-}
-
-async fn publish(log: &Log, document: &Document) {
-    let record = topics::DOCUMENTS.encode(&log.codec, document).unwrap();
-    let sink = KafkaSink::new(&log.kafka).unwrap();
-    sink.produce(vec![record]).await.unwrap();
-}
 
 /// Where a document's record lies.
 async fn place_of(log: &Log, id: Uuid) -> (i32, i64) {
@@ -115,13 +77,13 @@ async fn a_record_that_kills_its_process_three_times_is_given_up() {
     let bench = Bench::new();
     let log = Log::open(&Config::default(), &bench.data()).await.unwrap();
     let killer = document("killer.md", b"# Nobody reads this\n");
-    make_pipe(&file_of(&bench, &killer));
+    make_pipe(&bench.object(&killer));
     // The first of its partition: nothing that is closed before it moves the position.
     publish(&log, &killer).await;
     for number in 0..3 {
         let text = format!("# Crane {number}\n\nIt lifted {number} tonnes of salt at noon.\n");
         let good = document(&format!("crane-{number}.md"), text.as_bytes());
-        std::fs::write(file_of(&bench, &good), text).unwrap();
+        std::fs::write(bench.object(&good), text).unwrap();
         publish(&log, &good).await;
     }
     let (partition, offset) = place_of(&log, killer.document_guid).await;
