@@ -10,4 +10,4 @@ pub use identity::{
     chunk_guid, content_hash, document_guid, edition_id, entity_guid, next_version, now_ms,
 };
 pub use records::*;
-pub use topic::{Message, Topic, TopicSpec, topics};
+pub use topic::{Message, Topic, TopicSpec, attempts_of, dead_letters_of, original_of, topics};

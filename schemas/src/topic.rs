@@ -75,11 +75,20 @@ impl<T> Clone for Topic<T> {
 
 impl<T> Copy for Topic<T> {}
 
-fn dead_letters_of(topic: &str) -> String {
-    format!("{topic}.dlq")
+const DEAD_LETTERS: &str = ".dlq";
+
+/// Where records of `topic` go that cannot be processed.
+pub fn dead_letters_of(topic: &str) -> String {
+    format!("{topic}{DEAD_LETTERS}")
 }
 
-fn attempts_of(topic: &str) -> String {
+/// The topic whose dead letters these are; none where it is not a topic of dead letters.
+pub fn original_of(dead_letters: &str) -> Option<&str> {
+    dead_letters.strip_suffix(DEAD_LETTERS)
+}
+
+/// Where the readers of `topic` note which of its records may kill a process.
+pub fn attempts_of(topic: &str) -> String {
     format!("{topic}.attempts")
 }
 

@@ -308,6 +308,16 @@ pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
+/// Opening a pipe that nobody writes to never returns: a record that names it is at work for as long as its process lives.
+pub fn make_pipe(file: &Path) {
+    let status = Command::new("mkfifo").arg(file).status();
+    assert!(
+        status.is_ok_and(|it| it.success()),
+        "mkfifo {}",
+        file.display()
+    );
+}
+
 /// Copies `from` (a folder below samples/) file by file, sidecars and ignore files included, where `keep` says so.
 pub fn copy_samples(to: &Path, keep: impl Fn(&str) -> bool) {
     fn visit(

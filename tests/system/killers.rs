@@ -1,8 +1,6 @@
 //! A record that kills its process is found and given up, by the real program.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +11,7 @@ use penstock::system::Log;
 use penstock_adapters::kafka::{KafkaSink, read_topic};
 use penstock_runtime::{Attempts, Trail};
 use penstock_schemas::{Document, topics};
-use penstock_tests::{Bench, Running, document, publish, until};
+use penstock_tests::{Bench, Running, document, make_pipe, publish, until};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -64,12 +62,6 @@ async fn kill_once(bench: &Bench, wanted: impl Fn(&BTreeMap<i32, Trail>) -> bool
         assert!(Instant::now() < deadline, "{trails:?}");
     }
     running.kill();
-}
-
-/// Opening a pipe that nobody writes to never returns: the record is at work for as long as its process lives.
-fn make_pipe(file: &Path) {
-    let status = Command::new("mkfifo").arg(file).status().unwrap();
-    assert!(status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

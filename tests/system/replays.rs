@@ -1,13 +1,12 @@
 //! A stage does again what it has done, on a cluster.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use penstock::replay::Replayed;
 use penstock_adapters::kafka::{KafkaConfig, read_topic};
 use penstock_schemas::{Codec, topics};
 use penstock_servers::Listener;
-use penstock_tests::{copy_samples, until};
+use penstock_tests::{copy_samples, make_pipe, until};
 
 use crate::world::World;
 
@@ -34,8 +33,7 @@ fn blobs(world: &World) -> Vec<PathBuf> {
 fn clog(file: &Path) -> PathBuf {
     let aside = file.with_extension("aside");
     std::fs::rename(file, &aside).unwrap();
-    let status = Command::new("mkfifo").arg(file).status().unwrap();
-    assert!(status.success());
+    make_pipe(file);
     aside
 }
 

@@ -1,5 +1,6 @@
 //! The topology, for people, for scripts and for Graphviz.
 
+use penstock_schemas::dead_letters_of;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::{group_of, topology};
@@ -26,7 +27,7 @@ pub fn describe() -> Description {
             group: group_of(it.name),
             from: it.from.to_owned(),
             to: it.to.into_iter().map(str::to_owned).collect(),
-            dead_letters: format!("{}.dlq", it.from),
+            dead_letters: dead_letters_of(it.from),
         })
         .collect();
     Description { stages }

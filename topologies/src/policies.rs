@@ -45,7 +45,16 @@ impl Policies {
 impl Policies {
     /// For a replay: it goes on while nobody waits, and makes room long before live records pile up.
     pub fn behind(mut self) -> Self {
-        let all = [
+        for policy in self.every() {
+            policy.throttle.lag_low = 100;
+            policy.throttle.lag_high = 1_000;
+        }
+        self
+    }
+
+    /// In the order records flow.
+    pub fn every(&mut self) -> [&mut Policy; 7] {
+        [
             &mut self.split,
             &mut self.parse,
             &mut self.shard,
@@ -53,12 +62,7 @@ impl Policies {
             &mut self.index,
             &mut self.link,
             &mut self.settle,
-        ];
-        for policy in all {
-            policy.throttle.lag_low = 100;
-            policy.throttle.lag_high = 1_000;
-        }
-        self
+        ]
     }
 }
 

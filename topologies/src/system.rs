@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use penstock_adapters::candle::Candle;
-use penstock_adapters::kafka::{Admin, KafkaConfig, lags};
+use penstock_adapters::kafka::{Admin, KafkaConfig, fold_topic, lags};
 use penstock_runtime::Failure;
-use penstock_schemas::{Codec, content_hash, topics};
+use penstock_schemas::{Codec, Document, content_hash, topics};
 use penstock_stages::embed::Embedder;
 use penstock_stages::link::Rules;
 use penstock_stages::shard::{ShardConfig, Tokens};
@@ -239,6 +239,20 @@ impl Log {
             codec: Codec::default(),
             broker: None,
         }
+    }
+
+    /// Tells every record of `rag.documents.v1`, older versions first. Any program may write there; what cannot be read is
+    /// split's to report.
+    pub async fn fold_documents(&self, mut tell: impl FnMut(Document)) -> Result<(), Failure> {
+        fold_topic(&self.kafka, topics::DOCUMENTS.name(), None, |record| {
+            let value = record.value.as_deref().unwrap_or_default();
+            if let Ok(document) = self.codec.decode(value) {
+                tell(document);
+            }
+            Ok(())
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Lets topics of intermediate work start again empty, once every stage has done all that is in them; until then it

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use penstock_adapters::kafka::{Admin, Difference, Remedy};
 use penstock_runtime::Failure;
-use penstock_schemas::topics as declared;
+use penstock_schemas::{attempts_of, dead_letters_of, topics as declared};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::TopicsCommand;
@@ -103,8 +103,8 @@ fn needed_by(stages: &[String]) -> Vec<String> {
     for stage in topology().into_iter().filter(|it| chosen(it.name)) {
         needed.extend(stage.to.iter().map(|it| (*it).to_owned()));
         needed.insert(stage.from.to_owned());
-        needed.insert(format!("{}.dlq", stage.from));
-        needed.insert(format!("{}.attempts", stage.from));
+        needed.insert(dead_letters_of(stage.from));
+        needed.insert(attempts_of(stage.from));
         needed.insert(declared::PROGRESS.name().to_owned());
     }
     needed.into_iter().collect()

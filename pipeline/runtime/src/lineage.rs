@@ -90,7 +90,7 @@ pub fn text<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
 }
 
 /// A header's value, parsed; none where it is missing or something else.
-pub(crate) fn parsed<T: std::str::FromStr>(headers: &Headers, name: &str) -> Option<T> {
+pub fn parsed<T: std::str::FromStr>(headers: &Headers, name: &str) -> Option<T> {
     text(headers, name)?.parse().ok()
 }
 

@@ -7,7 +7,7 @@ use penstock::pipeline::group_of;
 use penstock_schemas::{Completion, topics};
 use penstock_tests::{assert_same, moments};
 
-use super::world::{Paper, World, close, every, header, papers};
+use super::world::{Paper, World, close, header, papers};
 
 /// New documents, an update, and an older version that comes late.
 fn history() -> Vec<Paper> {
@@ -55,7 +55,7 @@ async fn check(seed: u64) {
     let papers = history();
     let calm = World::undisturbed(&papers).await;
     let mut world = World::new();
-    for policy in every(&mut world.policies) {
+    for policy in world.policies.every() {
         // Some crashes then fall behind a commit, some before it.
         policy.commit_every = Duration::from_millis(10);
     }

@@ -7,7 +7,7 @@ use penstock_runtime::bus::ProduceFault;
 use penstock_schemas::Completion;
 use penstock_tests::fakes::Faults;
 
-use super::world::{Paper, World, close, every, papers};
+use super::world::{Paper, World, close, papers};
 
 /// Everything is as if nothing had happened.
 async fn assert_unharmed(world: &World, papers: &[Paper]) {
@@ -68,7 +68,7 @@ async fn a_model_that_is_out_of_memory_is_waited_for() {
 async fn stores_that_stumble_lose_nothing() {
     let papers = papers(6);
     let mut world = World::new();
-    for policy in every(&mut world.policies) {
+    for policy in world.policies.every() {
         // With luck as bad as here a record may fail so often that it is given up; that is another test's.
         policy.retry.exhausted_after = u64::MAX;
     }

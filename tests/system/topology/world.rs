@@ -11,9 +11,10 @@ use penstock::pipeline::{Parts, Pipeline, StageSpec, group_of, topology};
 use penstock::policies::Policies;
 use penstock::system::Craft;
 use penstock_runtime::bus::{Bus, Happened};
-use penstock_runtime::{Outgoing, Policy, REDRIVES, Record, Stop};
+use penstock_runtime::{Record, Stop, put_back};
 use penstock_schemas::{
-    Codec, Completed, Completion, Document, LedgerEntry, OpenEdition, Step, document_guid, topics,
+    Codec, Completed, Completion, Document, LedgerEntry, OpenEdition, Step, dead_letters_of,
+    document_guid, topics,
 };
 use penstock_stages::blobs;
 use penstock_stages::link::Rules;
@@ -106,7 +107,7 @@ impl World {
         config.shard.max_tokens = 32;
         config.shard.overlap_tokens = 0;
         let mut policies = Policies::of(&config);
-        for policy in every(&mut policies) {
+        for policy in policies.every() {
             policy.jitter_seed = Some(7);
         }
         Self {
@@ -264,7 +265,7 @@ impl World {
 
     /// Every dead letter.
     pub fn letters(&self) -> Vec<Record> {
-        let topics = topology().into_iter().map(|it| format!("{}.dlq", it.from));
+        let topics = topology().into_iter().map(|it| dead_letters_of(it.from));
         topics.flat_map(|topic| self.bus.records(&topic)).collect()
     }
 
@@ -276,17 +277,8 @@ impl World {
 
     /// Puts a dead letter back: our headers off but for the count, to the topic it came from.
     pub fn redrive(&self, letter: &Record) {
-        let redrives: u32 = header(letter, REDRIVES).parse().unwrap();
-        let mut headers = letter.headers.clone();
-        headers.retain(|(name, _)| !name.starts_with("dlq."));
-        headers.push((REDRIVES.to_owned(), (redrives + 1).to_string().into()));
-        let record = Outgoing {
-            topic: header(letter, "dlq.topic").into(),
-            key: letter.key.clone(),
-            value: letter.value.clone(),
-            headers,
-        };
-        self.bus.append(record).unwrap();
+        let topic = header(letter, "dlq.topic");
+        self.bus.append(put_back(letter, &topic)).unwrap();
     }
 
     /// All that is in both stores, with ids and visibility.
@@ -315,19 +307,6 @@ impl World {
         assert!(!self.bus.history().iter().any(trespassed));
         audit.documents
     }
-}
-
-/// The policies of all stages.
-pub fn every(policies: &mut Policies) -> [&mut Policy; 7] {
-    [
-        &mut policies.split,
-        &mut policies.parse,
-        &mut policies.shard,
-        &mut policies.embed,
-        &mut policies.index,
-        &mut policies.link,
-        &mut policies.settle,
-    ]
 }
 
 /// Stops as a process does that is asked to.

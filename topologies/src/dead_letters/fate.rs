@@ -41,15 +41,10 @@ impl Knowledge {
             return Ok(known);
         }
         known.ledger = read_entries(log, of).await?;
-        fold_topic(&log.kafka, topics::DOCUMENTS.name(), None, |record| {
-            // Any program may write here; what cannot be read is split's to report.
-            let value = record.value.as_deref().unwrap_or_default();
-            if let Ok(document) = log.codec.decode::<Document>(value)
-                && of.contains(&document.document_guid)
-            {
+        log.fold_documents(|document| {
+            if of.contains(&document.document_guid) {
                 known.hear(document);
             }
-            Ok(())
         })
         .await?;
         Ok(known)

@@ -1,10 +1,11 @@
 //! Which letters a command is about.
 
 use penstock_runtime::Failure;
+use penstock_schemas::{dead_letters_of, original_of};
 
-use super::letter::{Letter, Place, dead_letter_topics, is_dead_letters};
+use super::letter::{Letter, Place, dead_letter_topics};
 use crate::cli::{AtArgs, LetterFilter};
-use crate::pipeline::topology;
+use crate::pipeline::check_names;
 
 /// Checked filters; a letter has to pass all that are set.
 #[derive(Debug, Clone, Default)]
@@ -18,21 +19,15 @@ pub struct Filter {
 impl Filter {
     pub fn new(args: &LetterFilter, place: Option<Place>) -> Result<Self, Failure> {
         if let Some(stage) = &args.stage {
-            let known: Vec<&str> = topology().iter().map(|it| it.name).collect();
-            if !known.contains(&stage.as_str()) {
-                return Err(Failure::fatal(format!(
-                    "--stage: there is no stage {stage}, there are {}",
-                    known.join(", ")
-                )));
-            }
+            check_names(std::slice::from_ref(stage))
+                .map_err(|failure| Failure::fatal(format!("--stage: {}", failure.reason())))?;
         }
         let mut args = args.clone();
         if let Some(topic) = &args.topic {
             // Of whose letters is said as well by the topic they are letters of.
-            let named = if is_dead_letters(topic) {
-                topic.clone()
-            } else {
-                format!("{topic}.dlq")
+            let named = match original_of(topic) {
+                Some(_) => topic.clone(),
+                None => dead_letters_of(topic),
             };
             args.topic = Some(known(&named, "--topic")?);
         }
@@ -105,7 +100,7 @@ fn known(topic: &str, from: &str) -> Result<String, Failure> {
     if all.iter().any(|it| it == topic) {
         return Ok(topic.to_owned());
     }
-    let dead = format!("{topic}.dlq");
+    let dead = dead_letters_of(topic);
     if all.contains(&dead) {
         return Err(Failure::fatal(format!(
             "{from}: {topic} is no dead-letter topic; its letters are in {dead}, at offsets of its own"

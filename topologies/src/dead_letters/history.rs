@@ -86,18 +86,29 @@ pub fn audit(
     place: &Place,
     more: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Result<Outgoing, Failure> {
-    let mut detail: BTreeMap<String, String> = more
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    detail.insert("topic".to_owned(), place.topic.clone());
-    detail.insert("partition".to_owned(), place.partition.to_string());
-    detail.insert("offset".to_owned(), place.offset.to_string());
+    let at = [
+        ("topic", place.topic.clone()),
+        ("partition", place.partition.to_string()),
+        ("offset", place.offset.to_string()),
+    ];
+    audited(log, actor, action, more.into_iter().chain(at))
+}
+
+/// The record that says `action` was done now, by `actor`.
+pub fn audited(
+    log: &Log,
+    actor: &str,
+    action: &str,
+    detail: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<Outgoing, Failure> {
+    let detail = detail.into_iter();
     let record = Audit {
         at: now_ms(),
         actor: actor.to_owned(),
         action: action.to_owned(),
-        detail,
+        detail: detail
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
     };
     topics::AUDIT
         .encode(&log.codec, &record)

@@ -1,15 +1,12 @@
 //! A dead letter as the tools show it, without its value.
 
 use penstock_runtime::{Headers, Provenance, Record, lineage};
-use penstock_schemas::Lineage;
+use penstock_schemas::{Lineage, dead_letters_of};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::time;
 use crate::pipeline::topology;
-
-/// What a dead-letter topic's name ends with.
-const SUFFIX: &str = ".dlq";
 
 /// Where a record lies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -105,11 +102,7 @@ fn document_of(headers: &Headers, key: Option<&[u8]>) -> Option<Uuid> {
 
 /// The topic whose dead letters these are.
 pub fn original_of(dead_letters: &str) -> &str {
-    dead_letters.strip_suffix(SUFFIX).unwrap_or(dead_letters)
-}
-
-pub fn is_dead_letters(topic: &str) -> bool {
-    topic.ends_with(SUFFIX)
+    penstock_schemas::original_of(dead_letters).unwrap_or(dead_letters)
 }
 
 /// The stage that reads a topic.
@@ -121,7 +114,7 @@ pub fn reader_of(topic: &str) -> Option<&'static str> {
 /// Every dead-letter topic, in the order records flow.
 pub fn dead_letter_topics() -> Vec<String> {
     let read = topology().into_iter().map(|it| it.from);
-    read.map(|topic| format!("{topic}{SUFFIX}")).collect()
+    read.map(dead_letters_of).collect()
 }
 
 #[cfg(test)]

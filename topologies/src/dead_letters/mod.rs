@@ -15,7 +15,7 @@ mod time;
 use penstock_adapters::kafka::fold_topic;
 use penstock_runtime::Failure;
 
-pub use history::actor;
+pub use history::{actor, audited};
 pub use letter::{Letter, Place};
 pub use list::{Group, Listed};
 pub use redrive::{Outcome, Redriven, Row};

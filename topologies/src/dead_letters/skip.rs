@@ -5,7 +5,7 @@ use penstock_runtime::{
     Cause, DeadLetters, Failure, Original, Outgoing, Partition, Position, Record, Route, Sink,
     death, lineage,
 };
-use penstock_schemas::{Document, now_ms, topics};
+use penstock_schemas::{Document, dead_letters_of, now_ms, topics};
 use penstock_stages::split::opened_of;
 use serde::Serialize;
 use uuid::Uuid;
@@ -64,7 +64,7 @@ pub(super) async fn skip(
         reason: format!("skipped by hand by {actor}"),
     };
     let origin = origin_of(config, log, &record).await?;
-    let dead_letters = format!("{}.dlq", place.topic);
+    let dead_letters = dead_letters_of(&place.topic);
     let mut records = vec![letter(stage, &dead_letters, &record, &cause)];
     // settle does not report to itself.
     if place.topic != topics::PROGRESS.name() {
@@ -130,7 +130,7 @@ async fn record_in_the_way(log: &Log, group: &str, place: &Place) -> Result<Reco
             lags.len()
         )));
     };
-    let stands = lag.committed.unwrap_or(lag.first).max(lag.first);
+    let stands = lag.position();
     let mut reading = Reading::start_at(&log.kafka, topic, partition, stands).await?;
     // What lies between may be compacted away.
     let next = reading.next().await?;

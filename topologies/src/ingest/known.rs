@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use penstock_adapters::kafka::{fold_entries, fold_topic};
+use penstock_adapters::kafka::fold_entries;
 use penstock_runtime::Failure;
 use penstock_schemas::{DeadRef, Document, LedgerEntry, Step, edition_id, topics};
 use uuid::Uuid;
@@ -56,15 +56,10 @@ impl Known {
     /// Reads both topics to their ends.
     pub async fn read(log: &Log, group: &str) -> Result<Self, Failure> {
         let mut known = Self::default();
-        fold_topic(&log.kafka, topics::DOCUMENTS.name(), None, |record| {
-            let value = record.value.as_deref().unwrap_or_default();
-            // Any program may write here; what cannot be read is split's to report.
-            if let Ok(document) = log.codec.decode::<Document>(value)
-                && document.group == group
-            {
+        log.fold_documents(|document| {
+            if document.group == group {
                 known.hear(document);
             }
-            Ok(())
         })
         .await?;
         fold_entries(&log.kafka, &log.codec, topics::LEDGER, |entry| {

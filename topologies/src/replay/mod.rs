@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use penstock_adapters::kafka::lags;
 use penstock_runtime::{Failure, Gauges, Stop};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -250,8 +249,8 @@ impl Place {
         while !stop.is_soft() {
             let mut left = 0;
             for stage in topology() {
-                let lags = lags(&self.log().kafka, &group_of(stage.name), stage.from).await?;
-                left += lags.iter().map(|it| it.records()).sum::<i64>();
+                let group = group_of(stage.name);
+                left += self.log().stand(&group, stage.from).await?.waiting;
             }
             if left == 0 {
                 break;

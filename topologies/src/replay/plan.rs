@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use penstock_adapters::kafka::{Reading, commit_for, lags, offsets_at, read_topic};
 use penstock_runtime::{Failure, Partition, Position, Record, Route, Sink, Wanted};
-use penstock_schemas::{Audit, now_ms, topics};
+use penstock_schemas::{Audit, topics};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::dead_letters::actor;
+use crate::dead_letters::{actor, audited};
 use crate::pipeline::{StageSpec, group_of};
 use crate::system::Log;
 
@@ -189,21 +189,11 @@ impl Plan {
         log: &Log,
         sink: &dyn Sink,
         action: &str,
-        more: [(&str, String); N],
+        more: [(&'static str, String); N],
     ) -> Result<(), Failure> {
         let own = [(ID, self.id.clone()), ("stage", self.stage.clone())];
         let detail = own.into_iter().chain(more);
-        let audit = Audit {
-            at: now_ms(),
-            actor: actor(),
-            action: action.to_owned(),
-            detail: detail
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        };
-        let record = topics::AUDIT.encode(&log.codec, &audit).map_err(|error| {
-            Failure::fatal(format!("the audit record cannot be encoded: {error}"))
-        })?;
+        let record = audited(log, &actor(), action, detail)?;
         sink.produce(vec![record]).await
     }
 }

@@ -34,9 +34,14 @@ pub struct Lag {
 }
 
 impl Lag {
+    /// The offset of the record the group reads next.
+    pub fn position(&self) -> i64 {
+        self.committed.unwrap_or(self.first).max(self.first)
+    }
+
     /// Records between the group and the end.
     pub fn records(&self) -> i64 {
-        (self.end - self.committed.unwrap_or(self.first).max(self.first)).max(0)
+        (self.end - self.position()).max(0)
     }
 }
 

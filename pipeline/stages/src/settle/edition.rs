@@ -9,7 +9,7 @@ use penstock_schemas::{
 use uuid::Uuid;
 
 /// Chunks of a document at most: its entry in the ledger has to fit into a record, with 16 bytes and two bits for each.
-pub(super) const MOST_CHUNKS: usize = 900_000;
+const MOST_CHUNKS: usize = 900_000;
 
 /// As whose dead letter settle tells of what it gives up itself.
 const SETTLE: &str = "settle";

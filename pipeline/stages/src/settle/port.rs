@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use penstock_runtime::{Failure, Record};
+use penstock_runtime::{Failure, Record, lineage};
 use penstock_schemas::{Codec, LedgerEntry, now_ms};
 use uuid::Uuid;
 
@@ -37,10 +37,7 @@ pub const TERM: &str = "settle.term";
 
 /// The term of an entry's record. One that tells none counts for least.
 pub fn term_of(record: &Record) -> i64 {
-    let header = record.headers.iter().find(|(name, _)| name == TERM);
-    header
-        .and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok())
-        .unwrap_or_default()
+    lineage::parsed(&record.headers, TERM).unwrap_or_default()
 }
 
 /// The document an entry's record is of.

@@ -1,0 +1,125 @@
+use super::*;
+
+fn load(file: &str, environment: &[(&str, &str)], set: &[&str]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("penstock.toml");
+    std::fs::write(&path, file).unwrap();
+    let common = Common {
+        config: Some(path),
+        data: None,
+        json: false,
+        set: set.iter().map(|it| it.to_string()).collect(),
+    };
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()));
+    Config::load(&common, environment)
+}
+
+#[test]
+fn later_wins() {
+    let file = "[shard]\nmax_tokens = 100\noverlap_tokens = 10\n[embed]\nthreads = 3\n";
+    let environment = [
+        ("PENSTOCK_SHARD_MAX_TOKENS", "120"),
+        ("PENSTOCK_KAFKA_BROKERS", "a:9092"),
+        ("HOME", "/"),
+    ];
+    let config = load(file, &environment, &["shard.max_tokens=128"]).unwrap();
+    assert_eq!(config.shard.max_tokens, 128);
+    assert_eq!(config.shard.overlap_tokens, 10);
+    assert_eq!(config.embed.threads, 3);
+    assert!(!config.is_embedded());
+}
+
+#[test]
+fn errors_say_what_and_where() {
+    let check = |result: Result<Config, String>, expected: &[&str]| {
+        let error = result.unwrap_err();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        for word in expected {
+            assert!(error.contains(word), "{error:?} lacks {word:?}");
+        }
+    };
+    check(
+        load("[shard]\nmax_token = 1", &[], &[]),
+        &[
+            "penstock.toml",
+            "shard.max_token",
+            "did you mean shard.max_tokens",
+        ],
+    );
+    check(load("[shard\n", &[], &[]), &["penstock.toml"]);
+    check(
+        load("[shard]\nmax_tokens = \"x\"", &[], &[]),
+        &["max_tokens"],
+    );
+    check(
+        load("", &[("PENSTOCK_SHART_MAX_TOKENS", "1")], &[]),
+        &[
+            "PENSTOCK_SHART_MAX_TOKENS",
+            "did you mean PENSTOCK_SHARD_MAX_TOKENS",
+        ],
+    );
+    check(
+        load("", &[("PENSTOCK_EMBED_THREADS", "many")], &[]),
+        &["PENSTOCK_EMBED_THREADS", "whole number"],
+    );
+    check(
+        load("", &[], &["shard.max_tokens=4"]),
+        &["shard.max_tokens is 4", "16 to 512"],
+    );
+    check(
+        load("", &[], &["shard.overlap_tokens=200"]),
+        &["shard.overlap_tokens", "at most half"],
+    );
+    check(load("[settle]\npartial = \"maybe\"", &[], &[]), &["maybe"]);
+}
+
+#[test]
+fn kafka_properties_are_open_and_checked() {
+    let config = load(
+        "[kafka.properties]\n\"security.protocol\" = \"ssl\"\n\"session.timeout.ms\" = 7000",
+        &[("PENSTOCK_KAFKA_PROPERTIES_SASL_PASSWORD", "hunter2")],
+        &["kafka.properties.linger.ms=3"],
+    )
+    .unwrap();
+    let of = |name: &str| config.kafka.properties.0[name].as_str();
+    assert_eq!(of("security.protocol"), "ssl");
+    assert_eq!(of("session.timeout.ms"), "7000");
+    assert_eq!(of("sasl.password"), "hunter2");
+    assert_eq!(of("linger.ms"), "3");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let objects = load(
+        "[objects.properties]\nendpoint = \"http://127.0.0.1:9000\"",
+        &[("PENSTOCK_OBJECTS_PROPERTIES_SECRET_ACCESS_KEY", "hunter2")],
+        &["objects.properties.region=eu-central-1"],
+    );
+    let of = objects.unwrap().objects.properties.0;
+    assert_eq!(
+        of.into_iter().collect::<Vec<_>>(),
+        [
+            ("endpoint", "http://127.0.0.1:9000"),
+            ("region", "eu-central-1"),
+            ("secret_access_key", "hunter2"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+    let error = load("", &[], &["kafka.properties.no.such=hunter2"]).unwrap_err();
+    assert!(error.contains("no.such"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_line_that_may_hold_a_secret_is_not_shown() {
+    for file in [
+        "[kafka.properties]\n\"sasl.password\" = \"hunter2\n",
+        "[kafka.properties]\n\"sasl.password\" = hunter2\n",
+        "[kafka]\nproperties = \"hunter2\"\n",
+    ] {
+        let error = load(file, &[], &[]).unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let error = load("[kafka]\n\nbrokers = \"a\n", &[], &[]).unwrap_err();
+    assert!(error.contains("line 3"), "{error}");
+}
