@@ -1,8 +1,7 @@
-//! Texts to vectors on this machine's processor. Tensors are read with candle; the forward pass is our own, because
-//! candle's takes three times as long: it pads, copies, and leaves half of each register empty.
+//! Texts to vectors on this machine's processor. Tensors are read with candle; the forward pass is our own
+//! (`penstock-encoder`), because candle's takes three times as long: it pads, copies, and leaves half of each register
+//! empty.
 
-mod forward;
-mod kernel;
 mod model;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,12 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use async_trait::async_trait;
+use penstock_encoder::{Processor, Work, forward};
 use penstock_runtime::Failure;
 use penstock_stages::embed::{Embedder, ModelInfo};
 use penstock_stages::shard::Tokens;
 use tokio::sync::{mpsc, oneshot};
 
-use forward::{Processor, Work, forward};
 use model::Model;
 
 /// Rows one thread works on at a time: their intermediate results stay in its second-level cache.
@@ -110,7 +109,7 @@ impl Worker {
         if let Some(id) = ids
             .iter()
             .flatten()
-            .find(|id| **id as usize >= self.model.vocabulary())
+            .find(|id| **id as usize >= self.model.encoder.vocabulary())
         {
             return Err(Failure::fatal(format!(
                 "the tokenizer knows a token {id} that the model {} does not: their files do not belong together",
@@ -137,7 +136,7 @@ impl Worker {
         groups: &[Vec<usize>],
     ) -> Result<Vec<(usize, Vec<f32>)>, Failure> {
         let next = AtomicUsize::new(0);
-        let (model, processor) = (&self.model, self.processor);
+        let (encoder, processor) = (&self.model.encoder, self.processor);
         let take_all = |work: &mut Work| {
             let mut made = Vec::new();
             while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -145,7 +144,7 @@ impl Worker {
                     .iter()
                     .filter_map(|index| ids.get(*index).map(Vec::as_slice))
                     .collect();
-                let vectors = forward(processor, model, &texts, work);
+                let vectors = forward(processor, encoder, &texts, work);
                 made.extend(group.iter().copied().zip(vectors));
             }
             made

@@ -1,93 +1,20 @@
-//! A model of the BERT family as it lies in a folder: its configuration and its weights, packed for `kernel`.
+//! A model of the BERT family as it lies in a folder: its configuration and its weights.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use penstock_encoder::{Encoder, Layer, Linear, Norm, Pooling};
 use penstock_runtime::Failure;
 use penstock_schemas::content_hash;
 use penstock_stages::embed::ModelInfo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::kernel::{PANEL, Panels, pack};
-
-/// How a text's vector is made of those of its tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// The mean over all tokens.
-    Mean,
-    /// The first token's.
-    Cls,
-}
-
-/// A matrix of weights, input features down, output features across.
-pub struct Linear {
-    rows: usize,
-    columns: usize,
-    panels: Vec<[f32; PANEL]>,
-    bias: Vec<[f32; PANEL]>,
-}
-
-impl Linear {
-    pub fn panels(&self) -> Panels<'_> {
-        Panels {
-            values: &self.panels,
-            rows: self.rows,
-            columns: self.columns,
-            bias: &self.bias,
-        }
-    }
-
-    /// From rows of one output feature each, as files hold them.
-    fn new(weight: &[f32], bias: &[f32], inputs: usize) -> Self {
-        let outputs = bias.len();
-        let mut panels = Vec::new();
-        pack(
-            inputs,
-            outputs,
-            |input, output| weight[output * inputs + input],
-            &mut panels,
-        );
-        let mut packed = Vec::new();
-        pack(1, outputs, |_, output| bias[output], &mut packed);
-        Self {
-            rows: inputs,
-            columns: outputs,
-            panels,
-            bias: packed,
-        }
-    }
-}
-
-/// A layer norm.
-pub struct Norm {
-    pub weight: Vec<f32>,
-    pub bias: Vec<f32>,
-}
-
-/// One layer: attention, then the feed-forward part, each with its norm.
-pub struct Layer {
-    /// Queries (already divided by the root of the head's width), keys and values side by side.
-    pub attention: Linear,
-    pub attention_out: Linear,
-    pub attention_norm: Norm,
-    pub inner: Linear,
-    pub outer: Linear,
-    pub norm: Norm,
-}
-
-/// Everything a forward pass needs.
+/// A model, ready to be run.
 pub struct Model {
     pub info: ModelInfo,
-    pub pooling: Pooling,
-    pub heads: usize,
-    pub epsilon: f32,
-    pub words: Vec<f32>,
-    /// Position and token type, added up.
-    pub positions: Vec<f32>,
-    pub norm: Norm,
-    pub layers: Vec<Layer>,
+    pub encoder: Encoder,
 }
 
 impl Model {
@@ -150,24 +77,17 @@ impl Model {
                 dimension: hidden,
                 max_tokens: limit,
             },
-            pooling: pooling(dir)?,
-            heads: config.num_attention_heads,
-            epsilon: config.layer_norm_eps,
-            words,
-            positions,
-            norm,
-            layers,
+            encoder: Encoder {
+                width: hidden,
+                pooling: pooling(dir)?,
+                heads: config.num_attention_heads,
+                epsilon: config.layer_norm_eps,
+                words,
+                positions,
+                norm,
+                layers,
+            },
         })
-    }
-
-    /// How many numbers the feed-forward part has between its two matrices.
-    pub fn inner_width(&self) -> usize {
-        self.layers.first().map_or(0, |layer| layer.inner.columns)
-    }
-
-    /// How many tokens the vocabulary has.
-    pub fn vocabulary(&self) -> usize {
-        self.words.len() / self.info.dimension.max(1)
     }
 }
 

@@ -129,15 +129,15 @@ fn nan_and_zero_vectors_never_leave() {
     }
     let mut worker = worker(1);
     let id = worker.tokens.ids("!", 8).unwrap()[1] as usize;
-    worker.model.words[id * 384 + 7] = f32::NAN;
+    worker.model.encoder.words[id * 384 + 7] = f32::NAN;
     check(&mut worker, "NaN");
-    worker.model.words[id * 384 + 7] = f32::INFINITY;
+    worker.model.encoder.words[id * 384 + 7] = f32::INFINITY;
     check(&mut worker, "NaN");
 
-    let layer = worker.model.layers.last_mut().unwrap();
+    let layer = worker.model.encoder.layers.last_mut().unwrap();
     layer.norm.weight.fill(0.0);
     layer.norm.bias.fill(0.0);
-    worker.model.words[id * 384 + 7] = 0.0;
+    worker.model.encoder.words[id * 384 + 7] = 0.0;
     let failure = worker.embed(&["fine".to_owned()]).unwrap_err();
     assert!(matches!(&failure, Failure::Poison(reason) if reason.contains("all-zero")));
 }
@@ -146,7 +146,7 @@ fn nan_and_zero_vectors_never_leave() {
 fn a_panic_on_a_text_is_poison_and_the_thread_lives() {
     let mut worker = worker(2);
     // Dividing by this panics in every thread's pass.
-    worker.model.heads = 0;
+    worker.model.encoder.heads = 0;
     let (jobs, waiting) = mpsc::channel(1);
     thread::spawn(move || worker.run(waiting));
     for count in [1, 40, 1] {

@@ -15,6 +15,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use penstock_runtime::Failure;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -57,7 +58,7 @@ impl Broker {
             .canonicalize()
             .map_err(|error| fatal(error.to_string()))?;
         let threads = Threads::start().map_err(|error| fatal(error.to_string()))?;
-        let launched = threads.spawn(launch(dir)).await;
+        let launched = threads.launch(dir).await;
         let serving = launched
             .map_err(|error| error.to_string())
             .and_then(|launched| launched)
@@ -120,12 +121,14 @@ impl Threads {
             .map(|runtime| Self(Some(runtime)))
     }
 
-    fn spawn<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = Result<T, String>> + Send + 'static,
-    ) -> JoinHandle<Result<T, String>> {
+    /// Opens the data in `dir` and serves it in the background. Not an async function, and its task boxed: else the
+    /// broker, with all of the protocol, would be compiled anew by each crate that awaits its start.
+    fn launch(&self, dir: PathBuf) -> JoinHandle<Result<Serving, String>> {
         match &self.0 {
-            Some(runtime) => runtime.spawn(task),
+            Some(runtime) => {
+                let task: BoxFuture<'static, Result<Serving, String>> = Box::pin(launch(dir));
+                runtime.spawn(task)
+            }
             None => tokio::spawn(async { Err("its threads have ended".to_owned()) }),
         }
     }

@@ -1,8 +1,16 @@
-//! A forward pass over several texts at once. Rows of all texts are packed one after the other, so there is no padding
-//! and no mask; only attention looks at each text alone.
+//! Token ids to vectors with a model of the BERT family, on this machine's processor: a forward pass over several texts
+//! at once. Rows of all texts are packed one after the other, so there is no padding and no mask; only attention looks at
+//! each text alone.
+//!
+//! A crate of its own, because its plain loops need full optimisation, which would cost everything around it minutes of
+//! compiling.
 
-use super::kernel::{PANEL, Panels, View, add_norm, gelu, norm, pack, product, softmax, sum};
-use super::model::{Model, Pooling};
+mod kernel;
+mod weights;
+
+use kernel::{PANEL, Panels, View, add_norm, gelu, norm, pack, product, softmax, sum};
+
+pub use weights::{Encoder, Layer, Linear, Norm, Pooling};
 
 /// The instruction set a pass is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,16 +23,26 @@ pub enum Processor {
 impl Processor {
     /// The best that this machine has.
     pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
-                return Self::Avx512;
+        [Self::Avx512, Self::Avx2]
+            .into_iter()
+            .find(|processor| processor.is_here())
+            .unwrap_or(Self::Portable)
+    }
+
+    fn is_here(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Avx2;
-            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512 | Self::Avx2 => false,
+            Self::Portable => true,
         }
-        Self::Portable
     }
 }
 
@@ -41,11 +59,12 @@ pub struct Work {
     values: Vec<[f32; PANEL]>,
 }
 
-/// One vector per text, in order, pooled and of unit length. A text is its token ids, at most `max_tokens` of them.
-/// What cannot be scaled to unit length comes back as it is, for the caller to refuse.
+/// One vector per text, in order, pooled and of unit length. A text is its token ids, at most as many as the model has
+/// positions. What cannot be scaled to unit length comes back as it is, for the caller to refuse. A processor that is not
+/// here is taken for a portable one.
 pub fn forward(
     processor: Processor,
-    model: &Model,
+    encoder: &Encoder,
     texts: &[&[u32]],
     work: &mut Work,
 ) -> Vec<Vec<f32>> {
@@ -55,48 +74,48 @@ pub fn forward(
             unsafe_code,
             reason = "calling a function compiled for an instruction set that was found on this processor"
         )]
-        // SAFETY: `Avx512` and `Avx2` come from `detect`, which has seen every feature the function is compiled for.
-        Processor::Avx512 => unsafe { forward_avx512(model, texts, work) },
+        // SAFETY: `is_here` has seen every feature the function is compiled for.
+        Processor::Avx512 if processor.is_here() => unsafe { forward_avx512(encoder, texts, work) },
         #[cfg(target_arch = "x86_64")]
         #[expect(unsafe_code, reason = "as above")]
         // SAFETY: as above.
-        Processor::Avx2 => unsafe { forward_avx2(model, texts, work) },
-        _ => forward_portable(model, texts, work),
+        Processor::Avx2 if processor.is_here() => unsafe { forward_avx2(encoder, texts, work) },
+        _ => forward_portable(encoder, texts, work),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
-fn forward_avx512(model: &Model, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32>> {
-    pass::<10, 32, true>(model, texts, work)
+fn forward_avx512(encoder: &Encoder, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32>> {
+    pass::<10, 32, true>(encoder, texts, work)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn forward_avx2(model: &Model, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32>> {
-    pass::<6, 16, true>(model, texts, work)
+fn forward_avx2(encoder: &Encoder, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32>> {
+    pass::<6, 16, true>(encoder, texts, work)
 }
 
-fn forward_portable(model: &Model, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32>> {
+fn forward_portable(encoder: &Encoder, texts: &[&[u32]], work: &mut Work) -> Vec<Vec<f32>> {
     // Every 64-bit ARM processor has the fused instruction.
-    pass::<2, 16, { cfg!(target_arch = "aarch64") }>(model, texts, work)
+    pass::<2, 16, { cfg!(target_arch = "aarch64") }>(encoder, texts, work)
 }
 
 #[inline(always)]
 fn pass<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
-    model: &Model,
+    encoder: &Encoder,
     texts: &[&[u32]],
     work: &mut Work,
 ) -> Vec<Vec<f32>> {
-    let width = model.info.dimension;
+    let width = encoder.width;
     let rows: usize = texts.iter().map(|ids| ids.len()).sum();
-    embed_tokens(model, texts, &mut work.hidden);
+    embed_tokens(encoder, texts, &mut work.hidden);
     work.attention.resize(rows * width * 3, 0.0);
     work.context.resize(rows * width, 0.0);
     work.projected.resize(rows * width, 0.0);
-    work.inner.resize(rows * model.inner_width(), 0.0);
+    work.inner.resize(rows * encoder.inner_width(), 0.0);
 
-    for layer in &model.layers {
+    for layer in &encoder.layers {
         product::<ROWS, COLUMNS, FMA>(
             View::whole(&work.hidden, width),
             layer.attention.panels(),
@@ -105,7 +124,7 @@ fn pass<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
         );
         let mut first = 0;
         for ids in texts {
-            attend::<ROWS, COLUMNS, FMA>(model, first, ids.len(), work);
+            attend::<ROWS, COLUMNS, FMA>(encoder, first, ids.len(), work);
             first += ids.len();
         }
         product::<ROWS, COLUMNS, FMA>(
@@ -120,17 +139,17 @@ fn pass<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
             &work.projected,
             &after.weight,
             &after.bias,
-            model.epsilon,
+            encoder.epsilon,
         );
         product::<ROWS, COLUMNS, FMA>(
             View::whole(&work.hidden, width),
             layer.inner.panels(),
             &mut work.inner,
-            model.inner_width(),
+            encoder.inner_width(),
         );
         gelu::<FMA>(&mut work.inner);
         product::<ROWS, COLUMNS, FMA>(
-            View::whole(&work.inner, model.inner_width()),
+            View::whole(&work.inner, encoder.inner_width()),
             layer.outer.panels(),
             &mut work.projected,
             width,
@@ -141,28 +160,28 @@ fn pass<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
             &work.projected,
             &after.weight,
             &after.bias,
-            model.epsilon,
+            encoder.epsilon,
         );
     }
-    pool(model, texts, &work.hidden)
+    pool(encoder, texts, &work.hidden)
 }
 
 /// Word, position and type of every token, added up and normed.
 #[inline(always)]
-fn embed_tokens(model: &Model, texts: &[&[u32]], hidden: &mut Vec<f32>) {
-    let width = model.info.dimension;
+fn embed_tokens(encoder: &Encoder, texts: &[&[u32]], hidden: &mut Vec<f32>) {
+    let width = encoder.width;
     hidden.clear();
     for ids in texts {
-        for (id, place) in ids.iter().zip(model.positions.chunks_exact(width)) {
+        for (id, place) in ids.iter().zip(encoder.positions.chunks_exact(width)) {
             let word = *id as usize * width;
-            let word = &model.words[word..word + width];
+            let word = &encoder.words[word..word + width];
             let start = hidden.len();
             hidden.extend(word.iter().zip(place).map(|(word, place)| word + place));
             norm(
                 &mut hidden[start..],
-                &model.norm.weight,
-                &model.norm.bias,
-                model.epsilon,
+                &encoder.norm.weight,
+                &encoder.norm.bias,
+                encoder.epsilon,
             );
         }
     }
@@ -171,19 +190,19 @@ fn embed_tokens(model: &Model, texts: &[&[u32]], hidden: &mut Vec<f32>) {
 /// Attention within the text that has `count` rows from `first` on.
 #[inline(always)]
 fn attend<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
-    model: &Model,
+    encoder: &Encoder,
     first: usize,
     count: usize,
     work: &mut Work,
 ) {
-    let width = model.info.dimension;
-    let head_width = width / model.heads;
+    let width = encoder.width;
+    let head_width = width / encoder.heads;
     let stride = width * 3;
     let text = &work.attention[first * stride..(first + count) * stride];
     let context = &mut work.context[first * width..(first + count) * width];
     let padded = count.next_multiple_of(PANEL);
     work.scores.resize(count * padded, 0.0);
-    for head in 0..model.heads {
+    for head in 0..encoder.heads {
         let start = head * head_width;
         let keys = &text[width + start..];
         let values = &text[2 * width + start..];
@@ -233,14 +252,14 @@ fn attend<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
 
 /// One vector per text, scaled to unit length.
 #[inline(always)]
-fn pool(model: &Model, texts: &[&[u32]], hidden: &[f32]) -> Vec<Vec<f32>> {
-    let width = model.info.dimension;
+fn pool(encoder: &Encoder, texts: &[&[u32]], hidden: &[f32]) -> Vec<Vec<f32>> {
+    let width = encoder.width;
     let mut rows = hidden.chunks_exact(width);
     let mut vectors = Vec::with_capacity(texts.len());
     for ids in texts {
         let mut vector = vec![0.0; width];
         for (number, row) in rows.by_ref().take(ids.len()).enumerate() {
-            if model.pooling == Pooling::Cls && number > 0 {
+            if encoder.pooling == Pooling::Cls && number > 0 {
                 continue;
             }
             for (sum, value) in vector.iter_mut().zip(row) {
