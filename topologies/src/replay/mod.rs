@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::ingest::seconds_since;
 use crate::pipeline::{Parts, Pipeline, StageSpec, check_names, group_of, topology};
 use crate::session::{DRAIN, Session, Working, load_craft, stop_on_signals};
+use crate::streams::Streams;
 use crate::system::{Folder, Log};
 use crate::workers::{self, OWNERS};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use penstock_adapters::kafka::{Reading, commit_for, lags, offsets_at, read_topic};
-use penstock_runtime::{Failure, Partition, Position, Record, Route, Sink, Wanted};
+use penstock_runtime::{Failure, Partition, Position, Record, Sink, Wanted};
 use penstock_schemas::{Audit, topics};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
