@@ -64,6 +64,51 @@ fn stages_run_as_processes_of_their_own() {
     }
 }
 
+/// Processes are replaced one after the other under load, as in a rolling deploy: nothing is done twice.
+#[test]
+fn a_rolling_restart_repeats_nothing() {
+    const NOTES: usize = 800;
+    const STAGES: [&str; 3] = ["split", "parse", "shard"];
+    let world = World::new();
+    assert_eq!(world.run(&["topics", "apply"]).code, 0);
+    let docs = world.file("docs");
+    std::fs::create_dir_all(&docs).unwrap();
+    for number in 0..NOTES {
+        let text = format!("# Note {number}\n\nCrane {number} lifted salt at noon.\n");
+        std::fs::write(docs.join(format!("note-{number}.md")), text).unwrap();
+    }
+    let mut processes = [world.start(&STAGES), world.start(&STAGES)];
+    let mut ingest = world.spawn_ingest(&docs);
+    let done = || world.records("rag.chunks.v1");
+    let mut seen = 0;
+    let mut said = String::new();
+    for turn in 0..4 {
+        until("work goes on", || {
+            assert!(!ingest.has_ended(), "{}", ingest.output());
+            done() > seen
+        });
+        let process = &mut processes[turn % 2];
+        assert_eq!(process.terminate(), Some(0), "{}", process.output());
+        said += &process.output();
+        *process = world.start(&STAGES);
+        seen = done().min(NOTES as i64 - 1);
+    }
+    until("every note is cut into chunks and committed", || {
+        world.records("rag.documents.v1") == NOTES as i64
+            && STAGES.iter().all(|stage| world.lag(stage) == 0)
+    });
+    for topic in ["rag.parts.v1", "rag.sections.v1", "rag.chunks.v1"] {
+        assert_eq!(world.records(topic), NOTES as i64, "{topic}: {said}");
+    }
+    let times = world.chunks(topics::CHUNKS);
+    assert_eq!(times.len(), NOTES, "one each");
+    // It waits for stages that are not there.
+    ingest.kill();
+    for process in &mut processes {
+        assert_eq!(process.terminate(), Some(0), "{}", process.output());
+    }
+}
+
 /// Each stage is killed while records it has worked on are not committed, and started again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_every_stage_leaves_no_trace() {

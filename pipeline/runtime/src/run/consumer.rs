@@ -69,7 +69,12 @@ pub(super) struct Waiting<T> {
 pub(super) struct Leaving {
     pub partitions: Vec<Partition>,
     pub ack: RevokeAck,
+    /// When records in flight are no longer waited for.
     pub deadline: Instant,
+    /// A commit was refused: the next try.
+    pub not_before: Instant,
+    /// When the commit is no longer waited for either.
+    pub last: Instant,
 }
 
 /// Telling the stage which partitions it serves. Nothing is begun meanwhile.
@@ -289,6 +294,7 @@ where
             .map(|waiting| waiting.due)
             .chain(self.undelivered.iter().map(|waiting| waiting.due))
             .chain(self.leaving.iter().map(|leaving| leaving.deadline))
+            .chain(self.leaving.iter().map(|leaving| leaving.not_before))
             .chain(self.window.ripe_at())
             .chain(self.throttle.held_until())
             .chain(self.breaker.probe_at())

@@ -176,13 +176,15 @@ where
         self.assigning.not_before = now;
     }
 
-    fn revoked(&mut self, partitions: Vec<Partition>, ack: RevokeAck, now: Instant) {
+    pub(super) fn revoked(&mut self, partitions: Vec<Partition>, ack: RevokeAck, now: Instant) {
         // A quarter of the time is kept for the commit.
         let deadline = now + self.policy.revoke_deadline * 3 / 4;
         self.leaving.push(Leaving {
             partitions,
             ack,
             deadline,
+            not_before: now,
+            last: now + self.policy.revoke_deadline,
         });
         self.drop_foreign();
     }

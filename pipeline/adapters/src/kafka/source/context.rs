@@ -189,7 +189,8 @@ impl Context {
         if !partitions.is_empty() && !shared.closing.load(Ordering::SeqCst) {
             let (ack, done) = RevokeAck::new();
             shared.say(Control::Revoked(partitions.clone(), ack));
-            if !wait(done, shared.revoke_limit, &shared.closing) {
+            let let_go = wait(done, shared.revoke_limit, &shared.closing);
+            if !let_go && !shared.closing.load(Ordering::SeqCst) {
                 tracing::warn!(group = %shared.group, ?partitions, "the loop did not let go in time");
             }
         }

@@ -35,6 +35,23 @@ async fn a_revoke_waits_for_what_is_in_flight_and_commits_it() {
     assert_eq!(trespasses(&world), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_revoke_waits_until_its_commit_is_taken() {
+    let mut world = World::new(2);
+    world.policy.commit_every = Duration::from_secs(3_600);
+    world.feed(2, &vec![Deed::Emit(1); 8]);
+    let first = world.start();
+    after(1).await;
+    let refused = (0..3).map(|_| Failure::transient("rebalance in progress"));
+    world.bus.fail_commit(refused);
+    let second = world.start();
+    after(1).await;
+    first.finish().await.unwrap();
+    second.finish().await.unwrap();
+    assert_eq!(world.bus.records(TO).len(), 8, "nothing was done twice");
+    assert_eq!(trespasses(&world), 0);
+}
+
 /// Invariants 2 and 4 of the late verdict: closes nothing, commits nothing, still reports.
 #[tokio::test(start_paused = true)]
 async fn a_late_verdict_closes_nothing_but_is_reported() {

@@ -133,6 +133,44 @@ async fn a_missing_topic_is_fatal_and_commits_nothing() {
     assert!(world.bus.committed(GROUP, FROM).is_empty());
 }
 
+/// A group that rebalances refuses commits: whoever stops just then tries again, or others do its work once more.
+#[tokio::test(start_paused = true)]
+async fn the_last_commit_is_tried_until_the_group_takes_it() {
+    async fn check(refusals: usize, expect: u64) {
+        let mut world = World::new(1);
+        world.policy.commit_every = Duration::from_secs(3_600);
+        world.feed(1, &vec![Deed::Emit(1); 4]);
+        let consumer = world.start();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let refused = (0..refusals).map(|_| Failure::transient("rebalance in progress"));
+        world.bus.fail_commit(refused);
+        consumer.finish().await.unwrap();
+        assert_eq!(world.bus.lag(GROUP, FROM), expect, "{refusals} refusals");
+    }
+    check(0, 0).await;
+    check(20, 0).await;
+    // A group that never takes it does not keep the process from its end.
+    check(100_000, 4).await;
+}
+
+/// It may be our own answer that the group waits for.
+#[tokio::test(start_paused = true)]
+async fn a_revoke_is_answered_while_the_last_commit_is_refused() {
+    let mut world = World::new(2);
+    world.policy.commit_every = Duration::from_secs(3_600);
+    world.feed(2, &vec![Deed::Emit(1); 8]);
+    let first = world.start();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world
+        .bus
+        .fail_commit((0..5).map(|_| Failure::transient("rebalance in progress")));
+    let second = world.start();
+    first.finish().await.unwrap();
+    world.caught_up().await;
+    second.finish().await.unwrap();
+    assert_eq!(world.bus.records(TO).len(), 8, "nothing was done twice");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_commit_is_made_up_for() {
     let world = World::new(1);
