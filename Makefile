@@ -11,6 +11,8 @@ SHELL := bash
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/penstock
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 BIN = $(CARGO_TARGET_DIR)/debug/penstock
+# Tests wait for servers more than they work.
+export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 # One selection of packages for every command, so that nothing is built twice with other features.
 ALL = --workspace --locked
 DATA ?= penstock-data
