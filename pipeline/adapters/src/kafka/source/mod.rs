@@ -1,29 +1,30 @@
 //! A consumer as a `Source`. librdkafka is polled on a thread of its own and never from the runtime; messages and
 //! rebalances reach the loop as events, over two channels: records over a bounded one, control over an unbounded one,
-//! so that a loop that is slow with records still hears of a rebalance at once.
+//! so that a loop that is slow with records still hears of a rebalance at once. A consumer that is stuck is made anew.
 
 mod bell;
 mod context;
+mod member;
 mod thread;
+mod watch;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use penstock_runtime::{Event, Failure, Partition, Position, Record, Source};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use penstock_runtime::{Event, Failure, Partition, Position, Record, RevokeAck, Source};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use self::context::{Context, Control, Shared};
-use self::thread::{CHANNEL_BYTES, Command, Poller};
+use self::context::Control;
+use self::member::Member;
+use self::thread::Command;
+use self::watch::{Known, Missed, Watch};
 use super::config::KafkaConfig;
 use super::{classify, convert};
 
-/// Records between the poll thread and the loop, at most.
-const DATA_CHANNEL: usize = 256;
 /// How long `close` waits for the consumer to leave its group: librdkafka's close is known to hang.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 const COMMIT_LIMIT: Duration = Duration::from_secs(30);
@@ -36,16 +37,14 @@ struct Tagged {
 
 /// One member of a consumer group.
 pub struct KafkaSource {
+    config: KafkaConfig,
     group: String,
-    shared: Arc<Shared>,
-    /// The poll thread owns the consumer, so that its drop, which may hang, happens there.
-    consumer: Weak<BaseConsumer<Context>>,
-    commands: std::sync::mpsc::Sender<Command>,
-    control: mpsc::UnboundedReceiver<Control>,
-    data: mpsc::Receiver<Tagged>,
-    ended: Option<oneshot::Receiver<()>>,
+    topics: Vec<String>,
+    member: Member,
+    watch: Watch,
+    renewal: Renewal,
     /// Assignments the loop knows of: a record of another generation was read for a former owner, or a former self.
-    known: HashMap<Partition, u64>,
+    known: HashMap<Partition, Known>,
     paused: HashSet<Partition>,
     /// Records of paused partitions that were on their way already.
     held: HashMap<Partition, VecDeque<Tagged>>,
@@ -53,43 +52,25 @@ pub struct KafkaSource {
     ready: VecDeque<Tagged>,
 }
 
+/// Whether the consumer is being made anew.
+enum Renewal {
+    No,
+    /// The loop lets go of what the stuck one was given.
+    LettingGo(oneshot::Receiver<()>),
+    Due,
+}
+
 impl KafkaSource {
     /// Joins `group` for `topics`. Returns before the group has settled: the first event is the assignment.
     pub fn open(config: &KafkaConfig, group: &str, topics: &[&str]) -> Result<Self, Failure> {
-        let doing = format!("join group {group}");
-        let settings = config.consumer(group);
-        let (control_sender, control) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(group, control_sender, revoke_limit(&settings)));
-        let mut consumer: BaseConsumer<Context> = settings
-            .create_with_context(Context(shared.clone()))
-            .map_err(|error| classify(&error, &doing))?;
-        consumer
-            .subscribe(topics)
-            .map_err(|error| classify(&error, &doing))?;
-        let bell = shared.clone();
-        consumer.set_nonempty_callback(move || bell.bell.ring());
-        let consumer = Arc::new(consumer);
-        let (data_sender, data) = mpsc::channel(DATA_CHANNEL);
-        let (commands, command_receiver) = std::sync::mpsc::channel();
-        let (ended_sender, ended) = oneshot::channel();
-        let weak = Arc::downgrade(&consumer);
-        let poller = Poller::new(consumer, shared.clone(), data_sender, command_receiver);
-        std::thread::Builder::new()
-            .name(format!("kafka {group}"))
-            .spawn(move || {
-                poller.run();
-                // The source may be gone: then nobody waits for the end.
-                let _ = ended_sender.send(());
-            })
-            .map_err(|error| Failure::fatal(format!("{doing}: start its thread: {error}")))?;
+        let topics: Vec<String> = topics.iter().map(|it| (*it).to_owned()).collect();
         Ok(Self {
+            config: config.clone(),
             group: group.to_owned(),
-            shared,
-            consumer: weak,
-            commands,
-            control,
-            data,
-            ended: Some(ended),
+            member: Member::join(config, group, &topics)?,
+            topics,
+            watch: Watch::new(),
+            renewal: Renewal::No,
             known: HashMap::new(),
             paused: HashSet::new(),
             held: HashMap::new(),
@@ -97,11 +78,47 @@ impl KafkaSource {
         })
     }
 
+    /// Takes everything from the loop, for another consumer to be given.
+    fn abandon(&mut self, missed: &Missed) -> Event {
+        tracing::warn!(
+            group = %self.group,
+            partition = %missed.partition,
+            offset = missed.next,
+            "the consumer is given nothing though there is more: it is made anew"
+        );
+        let partitions = self.known.drain().map(|(partition, _)| partition).collect();
+        self.paused.clear();
+        self.held.clear();
+        self.ready.clear();
+        let (ack, done) = RevokeAck::new();
+        self.renewal = Renewal::LettingGo(done);
+        Event::Revoked(partitions, ack)
+    }
+
+    async fn renew(&mut self) -> Result<(), Failure> {
+        if let Renewal::LettingGo(done) = &mut self.renewal {
+            // Dropping the ack without a word is as good as letting go.
+            let _ = done.await;
+            self.renewal = Renewal::Due;
+        }
+        if let Renewal::Due = self.renewal {
+            // The stuck one leaves on its own thread, if it can.
+            self.member = Member::join(&self.config, &self.group, &self.topics)?;
+            self.renewal = Renewal::No;
+        }
+        Ok(())
+    }
+
     fn apply(&mut self, control: Control) -> Result<Event, Failure> {
         match control {
             Control::Assigned(assignments, generation) => {
                 for assignment in &assignments {
-                    self.known.insert(assignment.partition.clone(), generation);
+                    let known = Known {
+                        generation,
+                        next: assignment.start,
+                        heard: Instant::now(),
+                    };
+                    self.known.insert(assignment.partition.clone(), known);
                 }
                 Ok(Event::Assigned(assignments))
             }
@@ -120,9 +137,12 @@ impl KafkaSource {
     /// The record, if the loop is to see it now: not of an assignment that is over, and not of a paused partition.
     fn admit(&mut self, tagged: Tagged) -> Option<Record> {
         let partition = &tagged.record.partition;
-        if self.known.get(partition) != Some(&tagged.generation) {
+        let known = self.known.get_mut(partition)?;
+        if known.generation != tagged.generation {
             return None;
         }
+        known.next = tagged.record.offset + 1;
+        known.heard = Instant::now();
         if self.paused.contains(partition) {
             self.held
                 .entry(partition.clone())
@@ -132,35 +152,16 @@ impl KafkaSource {
         }
         Some(tagged.record)
     }
-
-    fn tell(&self, command: Command) -> Result<(), Failure> {
-        self.commands.send(command).map_err(|_| self.gone())?;
-        self.shared.bell.ring();
-        Ok(())
-    }
-
-    /// A record has left the channel: once it is half empty the poll thread is told, if it waits for that.
-    fn took(&self, record: &Record) {
-        self.shared.took(convert::weight(record));
-        let room =
-            self.data.len() <= DATA_CHANNEL / 2 && self.shared.queued_bytes() <= CHANNEL_BYTES / 2;
-        if room && self.shared.full.load(Ordering::SeqCst) {
-            self.shared.bell.ring();
-        }
-    }
-
-    fn gone(&self) -> Failure {
-        Failure::fatal(format!("the consumer of group {} has ended", self.group))
-    }
 }
 
 #[async_trait]
 impl Source for KafkaSource {
     async fn next(&mut self) -> Result<Event, Failure> {
+        self.renew().await?;
         loop {
             // Control goes first. The thread announces an assignment before it sends a record of it, so a record that
             // was received is looked at only after control was asked again.
-            if let Ok(control) = self.control.try_recv() {
+            if let Ok(control) = self.member.control.try_recv() {
                 return self.apply(control);
             }
             if let Some(tagged) = self.ready.pop_front() {
@@ -171,17 +172,23 @@ impl Source for KafkaSource {
             }
             tokio::select! {
                 biased;
-                control = self.control.recv() => match control {
+                control = self.member.control.recv() => match control {
                     Some(control) => return self.apply(control),
-                    None => return Err(self.gone()),
+                    None => return Err(self.member.gone()),
                 },
-                tagged = self.data.recv() => match tagged {
+                tagged = self.member.data.recv() => match tagged {
                     Some(tagged) => {
-                        self.took(&tagged.record);
+                        self.member.took(&tagged.record);
                         self.ready.push_back(tagged);
                     }
-                    None => return Err(self.gone()),
+                    None => return Err(self.member.gone()),
                 },
+                missed = self.watch.missed(
+                    &self.config,
+                    &self.member.consumer,
+                    &self.known,
+                    &self.paused,
+                ) => return Ok(self.abandon(&missed)),
             }
         }
     }
@@ -197,13 +204,16 @@ impl Source for KafkaSource {
             return Ok(());
         }
         self.paused.extend(new.iter().cloned());
-        self.tell(Command::Pause(new))
+        self.member.tell(Command::Pause(new))
     }
 
     fn resume(&mut self, partitions: &[Partition]) -> Result<(), Failure> {
         let mut resumed = Vec::new();
         for partition in partitions {
             if self.paused.remove(partition) {
+                if let Some(known) = self.known.get_mut(partition) {
+                    known.heard = Instant::now();
+                }
                 self.ready
                     .extend(self.held.remove(partition).unwrap_or_default());
                 resumed.push(partition.clone());
@@ -212,18 +222,18 @@ impl Source for KafkaSource {
         if resumed.is_empty() {
             return Ok(());
         }
-        self.tell(Command::Resume(resumed))
+        self.member.tell(Command::Resume(resumed))
     }
 
     async fn commit(&mut self, positions: &[Position]) -> Result<(), Failure> {
         // Whatever the caller believes: a partition that was given up is not committed.
-        let owned = self.shared.owned(positions);
+        let owned = self.member.shared.owned(positions);
         if owned.is_empty() {
             return Ok(());
         }
         let doing = format!("commit for group {}", self.group);
         let list = convert::positions(&owned).map_err(|error| classify(&error, &doing))?;
-        let consumer = self.consumer.clone();
+        let consumer = self.member.consumer.clone();
         // librdkafka's commit blocks until the coordinator answers; it may be called beside a poll, and must be: the
         // poll thread itself waits for the loop while partitions are revoked.
         let commit = tokio::task::spawn_blocking(move || match consumer.upgrade() {
@@ -244,30 +254,22 @@ impl Source for KafkaSource {
     }
 
     async fn close(&mut self) {
-        self.shared.close();
-        self.data.close();
-        let Some(ended) = self.ended.take() else {
-            return;
-        };
-        if tokio::time::timeout(CLOSE_LIMIT, ended).await.is_err() {
+        if !self.member.leave(CLOSE_LIMIT).await {
             tracing::warn!(group = %self.group, "consumer did not close in time, leaving it behind");
         }
     }
 }
 
-impl Drop for KafkaSource {
-    fn drop(&mut self) {
-        // The thread closes the consumer by itself.
-        self.shared.close();
+#[cfg(test)]
+impl KafkaSource {
+    /// Looks into partitions that are silent for this long.
+    pub(super) fn be_wary(&mut self, patience: Duration) {
+        self.watch = Watch::with(patience);
     }
-}
 
-/// How long a revoke may wait for the loop: well below the session timeout, after which the group would go on without
-/// asking us.
-fn revoke_limit(settings: &rdkafka::ClientConfig) -> Duration {
-    let session = settings
-        .get("session.timeout.ms")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(45_000);
-    Duration::from_millis(session / 2)
+    /// From now on the consumer is given nothing, and does not know.
+    pub(super) fn stick(&self) {
+        let consumer = self.member.consumer.upgrade().unwrap();
+        consumer.pause(&consumer.assignment().unwrap()).unwrap();
+    }
 }

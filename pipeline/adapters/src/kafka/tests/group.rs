@@ -82,6 +82,37 @@ async fn a_consumer_goes_on_where_it_committed_also_after_a_restart_of_the_broke
     source.close().await;
 }
 
+/// What is committed stays so, and nothing comes twice; one that merely has nothing to do is left alone.
+pub(super) async fn a_consumer_that_is_given_nothing_is_made_anew(world: World) {
+    world.topic("t", 2).await;
+    world.produce("t", numbered(0..20)).await;
+    let mut source = world.source("g", "t");
+    source.be_wary(Duration::from_millis(500));
+    let head = records(&mut source, 20).await;
+    source.stick();
+    world.produce("t", numbered(20..40)).await;
+    let mut seen: BTreeSet<String> = head.iter().map(value).collect();
+    let mut renewals = 0;
+    let deadline = Instant::now() + LIMIT;
+    while seen.len() < 40 {
+        let event = tokio::time::timeout_at(deadline.into(), source.next()).await;
+        match event.expect("made anew in time").unwrap() {
+            Event::Record(record) => assert!(seen.insert(value(&record)), "it came twice"),
+            Event::Revoked(partitions, ack) => {
+                assert_eq!(partitions.len(), 2);
+                source.commit(&positions(&head)).await.unwrap();
+                ack.done();
+                renewals += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(renewals, 1);
+    let idle = tokio::time::timeout(Duration::from_secs(3), source.next()).await;
+    assert!(idle.is_err(), "{idle:?}");
+    source.close().await;
+}
+
 pub(super) async fn a_second_member_takes_its_share_and_nothing_is_lost_or_committed_late(
     world: World,
 ) {

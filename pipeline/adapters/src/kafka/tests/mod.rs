@@ -41,6 +41,7 @@ macro_rules! on_each_broker {
 }
 
 on_each_broker!(
+    group::a_consumer_that_is_given_nothing_is_made_anew,
     group::a_dropped_source_leaves_its_group,
     group::a_pause_outlives_a_rebalance,
     group::a_paused_partition_is_silent_and_loses_nothing,
