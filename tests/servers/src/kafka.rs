@@ -1,5 +1,6 @@
 //! Apache Kafka: one broker or a cluster, each broker a process that is also a controller (KRaft).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -245,6 +246,26 @@ impl Kafka {
         }
     }
 
+    /// What Kafka's own tool tells of a group: committed offset, end of the log and lag of every partition it has
+    /// committed on.
+    pub fn told_of(&self, group: &str) -> BTreeMap<(String, i32), [i64; 3]> {
+        let brokers = self.brokers(Listener::Plain);
+        let told = bare_java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
+            .args([
+                "--bootstrap-server",
+                &brokers,
+                "--describe",
+                "--group",
+                group,
+            ])
+            .output();
+        let told = match told {
+            Ok(told) if told.status.success() => told,
+            other => fail(&format!("kafka-consumer-groups --group {group}: {other:?}")),
+        };
+        group_table(&String::from_utf8_lossy(&told.stdout))
+    }
+
     /// Keeps the logs if the test that holds this fails, and says where they are.
     pub fn witness(&self) -> Witness<'_> {
         Witness(self)
@@ -284,14 +305,41 @@ fn java(class: &str, log: &Path) -> Result<Command, String> {
     let (out, errors) = open()
         .and_then(|out| Ok((out, open()?)))
         .map_err(|error| format!("{}: {error}", log.display()))?;
+    let mut command = bare_java(class);
+    command.stdout(out).stderr(errors);
+    Ok(command)
+}
+
+fn bare_java(class: &str) -> Command {
     let mut command = Command::new("java");
     command
         .args(JVM)
         .arg("-cp")
         .arg(jars().join("*"))
         .arg(class)
-        .stdin(Stdio::null())
-        .stdout(out)
-        .stderr(errors);
-    Ok(command)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Reads the table the tool prints, by the names of its columns.
+fn group_table(printed: &str) -> BTreeMap<(String, i32), [i64; 3]> {
+    let mut rows = printed
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let Some(names) = rows.find(|row| row.first() == Some(&"GROUP")) else {
+        return BTreeMap::new();
+    };
+    let column = |name: &str| names.iter().position(|it| *it == name);
+    let read = |row: &[&str]| {
+        let cell = |name| row.get(column(name)?).copied();
+        let number = |name| cell(name)?.parse::<i64>().ok();
+        let key = (cell("TOPIC")?.to_owned(), cell("PARTITION")?.parse().ok()?);
+        let values = [
+            number("CURRENT-OFFSET")?,
+            number("LOG-END-OFFSET")?,
+            number("LAG")?,
+        ];
+        Some((key, values))
+    };
+    rows.filter_map(|row| read(&row)).collect()
 }
