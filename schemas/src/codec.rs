@@ -23,7 +23,10 @@ pub enum CodecError {
     Magic(String),
     #[error("record is only {0} bytes long")]
     Short(usize),
-    #[error("unknown schema fingerprint {0:016x} for {1}")]
+    #[error(
+        "unknown schema fingerprint {0:016x} for {1}: it was written by a release that this one does not know; use that one, \
+         or a newer one"
+    )]
     UnknownFingerprint(u64, &'static str),
     #[error("unknown registry schema id {0} for {1}")]
     UnknownId(u32, &'static str),
