@@ -1,19 +1,20 @@
-//! A cluster of three real brokers, which a test has for itself.
+//! A cluster of three real brokers, which one test at a time has for itself.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::MutexGuard;
 
 use penstock::ingest::Report;
 use penstock::pipeline::{group_of, topology};
 use penstock_adapters::kafka::{Admin, KafkaConfig, Lag, lags, read_topic};
 use penstock_schemas::{Codec, Message, Topic};
-use penstock_servers::{Borrowed, Kafka, Listener};
+use penstock_servers::{Kafka, Listener};
 use penstock_tests::{Bench, Ran, Running, until};
 use uuid::Uuid;
 
 /// The cluster without topics, and a bench whose configuration names it.
 pub struct World {
-    pub kafka: Borrowed,
+    pub kafka: MutexGuard<'static, Kafka>,
     pub bench: Bench,
     /// With a data folder of its own, as on another machine.
     pub outside: Bench,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::certificates::Certificates;
@@ -50,6 +50,15 @@ impl Kafka {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
         SHARED.get_or_init(|| Self::start(1))
+    }
+
+    /// Three brokers, one test at a time: what a test leaves there the next one finds.
+    pub fn cluster() -> MutexGuard<'static, Self> {
+        static CLUSTER: OnceLock<Mutex<Kafka>> = OnceLock::new();
+        CLUSTER
+            .get_or_init(|| Mutex::new(Self::start(3)))
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts brokers and returns when all of them serve.
@@ -262,7 +271,7 @@ impl Kafka {
         Witness(self)
     }
 
-    pub(crate) fn keep_logs(&self) {
+    fn keep_logs(&self) {
         self.janitor.keep();
         eprintln!("logs of the Kafka brokers: {}", self.folder.display());
     }

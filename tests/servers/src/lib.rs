@@ -8,7 +8,6 @@
 mod certificates;
 mod janitor;
 mod kafka;
-mod pool;
 pub mod s3;
 mod settings;
 
@@ -16,7 +15,6 @@ use std::path::PathBuf;
 
 pub use certificates::{Certificates, KEY_PASSWORD};
 pub use kafka::{Kafka, Witness};
-pub use pool::Borrowed;
 pub use settings::{Listener, PASSWORD, USER};
 
 /// Folder of the servers' jars.
