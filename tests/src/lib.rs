@@ -294,9 +294,9 @@ impl Drop for Running {
     }
 }
 
-/// Polls for a state; the deadline is there for a broken test only.
+/// Polls for a state; the deadline is there for a broken test only, and long: other tests embed at the same time.
 pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
-    const LIMIT: Duration = Duration::from_secs(120);
+    const LIMIT: Duration = Duration::from_secs(400);
     let start = Instant::now();
     while !reached() {
         assert!(
