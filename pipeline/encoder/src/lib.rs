@@ -133,14 +133,7 @@ fn pass<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
             &mut work.projected,
             width,
         );
-        let after = &layer.attention_norm;
-        add_norm(
-            &mut work.hidden,
-            &work.projected,
-            &after.weight,
-            &after.bias,
-            encoder.epsilon,
-        );
+        add_projected(work, &layer.attention_norm, encoder.epsilon);
         product::<ROWS, COLUMNS, FMA>(
             View::whole(&work.hidden, width),
             layer.inner.panels(),
@@ -154,16 +147,21 @@ fn pass<const ROWS: usize, const COLUMNS: usize, const FMA: bool>(
             &mut work.projected,
             width,
         );
-        let after = &layer.norm;
-        add_norm(
-            &mut work.hidden,
-            &work.projected,
-            &after.weight,
-            &after.bias,
-            encoder.epsilon,
-        );
+        add_projected(work, &layer.norm, encoder.epsilon);
     }
     pool(encoder, texts, &work.hidden)
+}
+
+/// What was projected, added to what is there, and normed.
+#[inline(always)]
+fn add_projected(work: &mut Work, after: &Norm, epsilon: f32) {
+    add_norm(
+        &mut work.hidden,
+        &work.projected,
+        &after.weight,
+        &after.bias,
+        epsilon,
+    );
 }
 
 /// Word, position and type of every token, added up and normed.
