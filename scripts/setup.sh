@@ -4,6 +4,7 @@
 #   scripts/setup.sh           build packages and the Rust toolchain
 #   scripts/setup.sh python    also what the Python producer and its test need, in a folder of their own
 #   scripts/setup.sh servers   also Java, and the jars of the servers that tests start
+#   scripts/setup.sh streams   also Kafka Streams, for the loop bench
 #   scripts/setup.sh deny      also cargo-deny
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -61,24 +62,34 @@ python_packages() {
   echo "$wanted" >"$venv/installed"
 }
 
-# Apache Kafka from its published artifacts, into a folder that tests look in. A warm run looks at one file.
+# Apache Kafka from its published artifacts, into a folder that tests look in.
 server_jars() {
-  local jars="$cache/jars" wanted packages=()
-  wanted="$(sha256sum tests/servers/pom.xml | cut -d' ' -f1)"
+  local packages=()
   command -v java >/dev/null || packages+=(default-jre-headless)
   command -v openssl >/dev/null || packages+=(openssl)
-  if [ "$(cat "$jars/installed" 2>/dev/null)" != "$wanted" ]; then
-    command -v mvn >/dev/null || packages+=(maven)
-  fi
   [ ${#packages[@]} -eq 0 ] || system_packages "${packages[@]}"
-  [ "$(cat "$jars/installed" 2>/dev/null)" = "$wanted" ] && return
-  echo "setup: fetching Apache Kafka for the tests" >&2
+  jars tests/servers/pom.xml "$cache/jars" "Apache Kafka for the tests"
+}
+
+# Kafka Streams is run from a source file, which takes a compiler.
+streams_jars() {
+  command -v javac >/dev/null || system_packages default-jdk-headless
+  jars tests/benches/peers/pom.xml "$cache/streams" "Kafka Streams for the loop bench"
+}
+
+# What a POM names, into a folder. A warm run looks at one file.
+jars() { # POM FOLDER WHAT
+  local pom="$1" folder="$2" wanted
+  wanted="$(sha256sum "$pom" | cut -d' ' -f1)"
+  [ "$(cat "$folder/installed" 2>/dev/null)" = "$wanted" ] && return
+  command -v mvn >/dev/null || system_packages maven
+  echo "setup: fetching $3" >&2
   command -v mvn >/dev/null || fail "Maven is missing: install Java 17 or newer and Maven, then run this again"
-  rm -rf "$jars" "$jars.new"
-  mvn --quiet --batch-mode -Dstyle.color=never --file tests/servers/pom.xml dependency:copy-dependencies \
-    -DoutputDirectory="$jars.new" >&2 || fail "mvn dependency:copy-dependencies failed"
-  echo "$wanted" >"$jars.new/installed"
-  mv "$jars.new" "$jars"
+  rm -rf "$folder" "$folder.new"
+  mvn --quiet --batch-mode -Dstyle.color=never --file "$pom" dependency:copy-dependencies \
+    -DoutputDirectory="$folder.new" >&2 || fail "mvn dependency:copy-dependencies failed"
+  echo "$wanted" >"$folder.new/installed"
+  mv "$folder.new" "$folder"
 }
 
 cargo_deny() {
@@ -93,6 +104,7 @@ for extra in "$@"; do
   case "$extra" in
     python) python_packages ;;
     servers) server_jars ;;
+    streams) streams_jars ;;
     deny) cargo_deny ;;
     *) fail "unknown: $extra" ;;
   esac

@@ -2,9 +2,11 @@
 
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
+use crate::codec::{Codec, CodecError};
 use crate::records::*;
 
 /// A record type that travels on a topic.
@@ -31,6 +33,14 @@ pub trait Message: Serialize + DeserializeOwned + Clone + Send + Sync + 'static 
     fn ordinal(&self) -> Option<i32> {
         None
     }
+    /// The record as bytes. Records are Avro; one that is passed on as it came says so here.
+    fn encode(&self, codec: &Codec) -> Result<Bytes, CodecError> {
+        codec.encode(self)
+    }
+    /// The record in `bytes`; the other way round.
+    fn decode(codec: &Codec, bytes: &Bytes) -> Result<Self, CodecError> {
+        codec.decode(bytes)
+    }
 }
 
 /// The name of a topic and the type of its records. Wiring a stage to a topic of another type does not compile:
@@ -45,7 +55,8 @@ pub struct Topic<T> {
 }
 
 impl<T: Message> Topic<T> {
-    const fn new(name: &'static str) -> Self {
+    /// A topic of records of this type; those of the pipeline are in [`topics`].
+    pub const fn new(name: &'static str) -> Self {
         Self {
             name,
             record: PhantomData,

@@ -118,7 +118,7 @@ impl<T: Message> Route<T> for Topic<T> {
         Ok(Outgoing {
             topic: self.name().into(),
             key: Some(output.key().into()),
-            value: Some(codec.encode(output)?),
+            value: Some(output.encode(codec)?),
             headers: Origin::of(output).headers(),
         })
     }

@@ -13,12 +13,14 @@ use crate::settings::{Listener, PASSWORD, Ports, USER, server_properties};
 use crate::{fail, jars};
 
 /// Starts quickly, and three fit a small machine.
-const JVM: [&str; 4] = [
+const SMALL: [&str; 4] = [
     "-Xmx512m",
     "-XX:TieredStopAtLevel=1",
     "-Xshare:auto",
     "-XX:+UseSerialGC",
 ];
+/// Compiles what is hot as well as it can: a broker that benches measure against.
+const FAST: [&str; 2] = ["-Xms1g", "-Xmx1g"];
 /// Any 16 bytes in base64.
 const CLUSTER_ID: &str = "cGVuc3RvY2stdGVzdHM0Mw";
 /// A broker writes it when it serves.
@@ -36,6 +38,7 @@ pub struct Kafka {
     certificates: Certificates,
     folder: PathBuf,
     janitor: Janitor,
+    jvm: &'static [&'static str],
 }
 
 struct Broker {
@@ -63,9 +66,18 @@ impl Kafka {
 
     /// Starts brokers and returns when all of them serve.
     pub fn start(brokers: usize) -> Self {
+        Self::start_with(brokers, &SMALL)
+    }
+
+    /// One broker, as fast as it gets.
+    pub fn start_at_full_speed() -> Self {
+        Self::start_with(1, &FAST)
+    }
+
+    fn start_with(brokers: usize, jvm: &'static [&'static str]) -> Self {
         let mut attempt = 1;
         loop {
-            match Self::try_start(brokers) {
+            match Self::try_start(brokers, jvm) {
                 Ok(kafka) => return kafka,
                 Err(reason) if reason.contains(PORT_TAKEN) && attempt < ATTEMPTS => attempt += 1,
                 Err(reason) => fail(&reason),
@@ -73,7 +85,7 @@ impl Kafka {
         }
     }
 
-    fn try_start(count: usize) -> Result<Self, String> {
+    fn try_start(count: usize, jvm: &'static [&'static str]) -> Result<Self, String> {
         let folder = tempfile::Builder::new()
             .prefix("penstock-kafka-")
             .tempdir()
@@ -103,6 +115,7 @@ impl Kafka {
             certificates,
             folder,
             janitor,
+            jvm,
         };
         kafka.format()?;
         for number in 0..count {
@@ -119,7 +132,7 @@ impl Kafka {
         let user = |mechanism: &str| format!("{mechanism}=[name={USER},password={PASSWORD}]");
         let mut formatting = Vec::new();
         for broker in &self.brokers {
-            let mut command = java("kafka.tools.StorageTool", &broker.log)?;
+            let mut command = java(&SMALL, "kafka.tools.StorageTool", &broker.log)?;
             command
                 .args(["format", "-t", CLUSTER_ID, "-c"])
                 .arg(&broker.settings);
@@ -144,7 +157,7 @@ impl Kafka {
         let Some(broker) = self.brokers.get_mut(number) else {
             return Err(format!("there is no broker {number}"));
         };
-        let process = java("kafka.Kafka", &broker.log)?
+        let process = java(self.jvm, "kafka.Kafka", &broker.log)?
             .arg(&broker.settings)
             .spawn()
             .map_err(|error| format!("start java: {error}"))?;
@@ -250,7 +263,7 @@ impl Kafka {
     /// committed on.
     pub fn told_of(&self, group: &str) -> BTreeMap<(String, i32), [i64; 3]> {
         let brokers = self.brokers(Listener::Plain);
-        let told = bare_java("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
+        let told = bare_java(&SMALL, "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
             .args([
                 "--bootstrap-server",
                 &brokers,
@@ -300,20 +313,20 @@ impl Drop for Witness<'_> {
 }
 
 /// A program of Kafka's, writing to `log`.
-fn java(class: &str, log: &Path) -> Result<Command, String> {
+fn java(jvm: &[&str], class: &str, log: &Path) -> Result<Command, String> {
     let open = || File::options().create(true).append(true).open(log);
     let (out, errors) = open()
         .and_then(|out| Ok((out, open()?)))
         .map_err(|error| format!("{}: {error}", log.display()))?;
-    let mut command = bare_java(class);
+    let mut command = bare_java(jvm, class);
     command.stdout(out).stderr(errors);
     Ok(command)
 }
 
-fn bare_java(class: &str) -> Command {
+fn bare_java(jvm: &[&str], class: &str) -> Command {
     let mut command = Command::new("java");
     command
-        .args(JVM)
+        .args(jvm)
         .arg("-cp")
         .arg(jars().join("*"))
         .arg(class)

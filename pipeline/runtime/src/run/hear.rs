@@ -141,7 +141,7 @@ where
             return Err(format!("record has no value, expected a {}", S::In::NAME));
         };
         let decode = || {
-            let decoded = self.crew.codec.decode::<S::In>(value);
+            let decoded = S::In::decode(&self.crew.codec, value);
             decoded.map(|message| {
                 let lineage = self.crew.stage.lineage(&message);
                 let cost = self.crew.stage.cost(&message);
