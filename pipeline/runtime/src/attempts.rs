@@ -73,7 +73,7 @@ impl Attempts {
     /// None takes a trail back.
     pub async fn write(&self, trails: &[(i32, Option<Trail>)]) -> Result<(), Failure> {
         let records = trails.iter().map(|(number, trail)| Outgoing {
-            topic: self.topic.clone(),
+            topic: self.topic.to_string().into(),
             key: Some(Bytes::from(format!("{}/{number}", self.group))),
             // Compaction drops what has no value.
             value: trail.as_ref().map(|_| Bytes::new()),
@@ -102,8 +102,8 @@ fn headers_of(trail: &Trail) -> Headers {
         .map(|(offset, times)| format!("{offset}:{times}"))
         .collect();
     vec![
-        (FROM.to_owned(), Bytes::from(trail.from.to_string())),
-        (ALONE.to_owned(), Bytes::from(alone.join(" "))),
+        (FROM.into(), Bytes::from(trail.from.to_string())),
+        (ALONE.into(), Bytes::from(alone.join(" "))),
     ]
 }
 
@@ -163,7 +163,7 @@ mod tests {
         let bus = Bus::new();
         bus.create("t.attempts", 1);
         let header =
-            |name: &str, value: &'static [u8]| (name.to_owned(), Bytes::from_static(value));
+            |name: &'static str, value: &'static [u8]| (name.into(), Bytes::from_static(value));
         for (key, headers) in [
             ("g/0", vec![]),
             ("g/0", vec![header(FROM, b"x"), header(ALONE, b"")]),

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub struct Original<'a> {
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     stage: Arc<str>,
-    topic: Arc<str>,
+    topic: Cow<'static, str>,
 }
 
 impl DeadLetters {
@@ -39,7 +40,7 @@ impl DeadLetters {
     pub fn new(stage: &str, topic: &str) -> Self {
         Self {
             stage: stage.into(),
-            topic: topic.into(),
+            topic: topic.to_owned().into(),
         }
     }
 
@@ -69,7 +70,7 @@ impl DeadLetters {
         headers.extend(
             provenance
                 .into_iter()
-                .map(|(name, value)| (name.to_owned(), Bytes::from(value))),
+                .map(|(name, value)| (name.into(), Bytes::from(value))),
         );
         Outgoing {
             topic: self.topic.clone(),
@@ -119,9 +120,9 @@ impl Provenance {
 pub fn put_back(letter: &Record, topic: &str) -> Outgoing {
     let redrives = redrives_of(&letter.headers).saturating_add(1);
     let mut headers = stripped(&letter.headers);
-    headers.push((REDRIVES.to_owned(), Bytes::from(redrives.to_string())));
+    headers.push((REDRIVES.into(), Bytes::from(redrives.to_string())));
     Outgoing {
-        topic: topic.into(),
+        topic: topic.to_owned().into(),
         key: letter.key.clone(),
         value: letter.value.clone(),
         headers,
@@ -166,8 +167,9 @@ mod tests {
     }
 
     fn shown(headers: &Headers) -> Vec<String> {
-        let line =
-            |(name, value): &(String, Bytes)| format!("{name}: {}", String::from_utf8_lossy(value));
+        let line = |(name, value): &(Cow<'static, str>, Bytes)| {
+            format!("{name}: {}", String::from_utf8_lossy(value))
+        };
         headers.iter().map(line).collect()
     }
 
@@ -175,9 +177,9 @@ mod tests {
     #[test]
     fn golden() {
         let original = vec![
-            ("penstock.group".to_owned(), Bytes::from_static(b"freight")),
-            ("raw".to_owned(), Bytes::from_static(&[0xFF, 0x00])),
-            ("raw".to_owned(), Bytes::from_static(b"twice")),
+            ("penstock.group".into(), Bytes::from_static(b"freight")),
+            ("raw".into(), Bytes::from_static(&[0xFF, 0x00])),
+            ("raw".into(), Bytes::from_static(b"twice")),
         ];
         let letter = letter(&original);
         assert_eq!(&*letter.topic, "rag.chunks.v1.dlq");
@@ -205,7 +207,7 @@ mod tests {
     fn as_read(letter: Outgoing) -> Record {
         Record {
             partition: Partition {
-                topic: letter.topic,
+                topic: letter.topic.into(),
                 number: 0,
             },
             offset: 0,
@@ -218,10 +220,7 @@ mod tests {
 
     #[test]
     fn provenance_reads_what_was_written() {
-        let letter = as_read(letter(&vec![(
-            REDRIVES.to_owned(),
-            Bytes::from_static(b"2"),
-        )]));
+        let letter = as_read(letter(&vec![(REDRIVES.into(), Bytes::from_static(b"2"))]));
         let expect = Provenance {
             stage: Some("embed".to_owned()),
             class: Some("poison".to_owned()),
@@ -242,8 +241,8 @@ mod tests {
     #[test]
     fn putting_back_keeps_the_original_and_counts() {
         let original = vec![
-            ("penstock.group".to_owned(), Bytes::from_static(b"freight")),
-            ("raw".to_owned(), Bytes::from_static(&[0xFF, 0x00])),
+            ("penstock.group".into(), Bytes::from_static(b"freight")),
+            ("raw".into(), Bytes::from_static(&[0xFF, 0x00])),
         ];
         let first = put_back(&as_read(letter(&original)), "rag.chunks.v1");
         assert_eq!(&*first.topic, "rag.chunks.v1");
@@ -261,7 +260,7 @@ mod tests {
     #[test]
     fn redrives_are_carried_on_once() {
         let check = |count: &'static [u8], expect: &str| {
-            let letter = letter(&vec![(REDRIVES.to_owned(), Bytes::from_static(count))]);
+            let letter = letter(&vec![(REDRIVES.into(), Bytes::from_static(count))]);
             let shown = shown(&letter.headers);
             assert_eq!(shown.len(), 10);
             assert_eq!(shown.last().map(String::as_str), Some(expect));

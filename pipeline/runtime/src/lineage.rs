@@ -1,5 +1,7 @@
 //! Lineage and trace context as headers, so that even a record nobody can decode is accounted for.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use penstock_schemas::{Lineage, Message};
 use uuid::Uuid;
@@ -18,6 +20,15 @@ pub const CHUNK: &str = "penstock.chunk";
 pub const CORRELATION: &str = "correlation-id";
 /// Carried from every input to all that comes of it: W3C trace context, and our correlation id.
 pub const CARRIED: [&str; 4] = ["traceparent", "tracestate", "baggage", CORRELATION];
+
+/// A header's name. One of ours costs nothing to keep.
+pub fn interned(name: &str) -> Cow<'static, str> {
+    const OURS: [&str; 8] = [
+        GROUP, DOCUMENT, VERSION, EDITION, STAMPED, PART, ORDINAL, CHUNK,
+    ];
+    let known = OURS.iter().chain(&CARRIED).find(|it| **it == name);
+    known.map_or_else(|| name.to_owned().into(), |it| (*it).into())
+}
 
 /// Whose record it is, and which piece of the document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,9 +61,9 @@ impl Origin {
 
     pub fn headers(&self) -> Headers {
         let mut headers = Headers::new();
-        let mut put = |name: &str, value: Option<String>| {
+        let mut put = |name: &'static str, value: Option<String>| {
             if let Some(value) = value {
-                headers.push((name.to_owned(), Bytes::from(value)));
+                headers.push((name.into(), Bytes::from(value)));
             }
         };
         if let Some(lineage) = &self.lineage {
@@ -73,12 +84,12 @@ impl Origin {
 pub fn carried(input: &Headers, topic: &str, partition: i32, offset: i64) -> Headers {
     let mut headers: Headers = input
         .iter()
-        .filter(|(name, _)| CARRIED.contains(&name.as_str()))
+        .filter(|(name, _)| CARRIED.contains(&&**name))
         .cloned()
         .collect();
     if text(&headers, CORRELATION).is_none() {
         let place = format!("{topic}/{partition}/{offset}");
-        headers.push((CORRELATION.to_owned(), Bytes::from(place)));
+        headers.push((CORRELATION.into(), Bytes::from(place)));
     }
     headers
 }
@@ -136,7 +147,7 @@ mod tests {
             let mut headers = origin().headers();
             headers.retain(|(name, _)| name != missing);
             assert_eq!(Origin::from_headers(&headers).lineage, None, "{missing}");
-            headers.push((missing.to_owned(), Bytes::from_static(b"\xFF\xFE")));
+            headers.push((missing.into(), Bytes::from_static(b"\xFF\xFE")));
             assert_eq!(Origin::from_headers(&headers).lineage, None, "{missing}");
             assert_eq!(Origin::from_headers(&headers).part, Some(5));
         }
@@ -144,10 +155,11 @@ mod tests {
 
     #[test]
     fn trace_context_is_carried_and_nothing_else() {
-        let check = |input: &[(&str, &'static str)], expect: &[(&str, &'static str)]| {
-            let headers = |pairs: &[(&str, &'static str)]| -> Headers {
-                let pair = |(name, value): &(&str, &'static str)| {
-                    ((*name).to_owned(), Bytes::from(*value))
+        type Pairs = [(&'static str, &'static str)];
+        let check = |input: &Pairs, expect: &Pairs| {
+            let headers = |pairs: &[(&'static str, &'static str)]| -> Headers {
+                let pair = |(name, value): &(&'static str, &'static str)| {
+                    ((*name).into(), Bytes::from(*value))
                 };
                 pairs.iter().map(pair).collect()
             };

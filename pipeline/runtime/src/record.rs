@@ -1,5 +1,7 @@
 //! Ports to the log.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,14 +11,32 @@ use tokio::sync::oneshot;
 
 use crate::Failure;
 
-/// Header names and values, in order. Values are bytes; ours are UTF-8.
-pub type Headers = Vec<(String, Bytes)>;
+/// Header names and values, in order. Values are bytes; ours are UTF-8. Names that are known cost nothing.
+pub type Headers = Vec<(Cow<'static, str>, Bytes)>;
 
 /// A partition of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Partition {
     pub topic: Arc<str>,
     pub number: i32,
+}
+
+/// By topic, then by number. Partitions are looked up for every record, and most are of one topic: that is seen without
+/// reading its name.
+impl Ord for Partition {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.topic, &other.topic) {
+            return self.number.cmp(&other.number);
+        }
+        let by_topic = self.topic.cmp(&other.topic);
+        by_topic.then(self.number.cmp(&other.number))
+    }
+}
+
+impl PartialOrd for Partition {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Display for Partition {
@@ -47,7 +67,7 @@ pub struct Record {
 /// A record on its way to the log.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    pub topic: Arc<str>,
+    pub topic: Cow<'static, str>,
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
     pub headers: Headers,
@@ -94,6 +114,11 @@ pub enum Event {
 pub trait Source: Send {
     /// The next event. Cancel-safe: dropping the future loses nothing.
     async fn next(&mut self) -> Result<Event, Failure>;
+    /// A further record, where one is here already: what comes together is taken together. None says nothing of what
+    /// `next` has to say.
+    fn ready(&mut self) -> Option<Record> {
+        None
+    }
     /// Stops fetching from these partitions; `next` goes on serving events and the others.
     fn pause(&mut self, partitions: &[Partition]) -> Result<(), Failure>;
     fn resume(&mut self, partitions: &[Partition]) -> Result<(), Failure>;
@@ -107,5 +132,10 @@ pub trait Source: Send {
 #[async_trait]
 pub trait Sink: Send + Sync {
     /// Resolves when the broker has every record. On an error some may have arrived.
-    async fn produce(&self, records: Vec<Outgoing>) -> Result<(), Failure>;
+    async fn send(&self, records: &[&Outgoing]) -> Result<(), Failure>;
+    /// The same, of records that are not needed any more.
+    async fn produce(&self, records: Vec<Outgoing>) -> Result<(), Failure> {
+        let all: Vec<&Outgoing> = records.iter().collect();
+        self.send(&all).await
+    }
 }

@@ -87,7 +87,10 @@ where
             biased;
             () = &mut hard => return Ok(()),
             () = &mut soft, if consumer.takes_more() => {}
-            event = source.next(), if consumer.listens(now) => consumer.hear(event)?,
+            event = source.next(), if consumer.listens(now) => {
+                consumer.hear(event)?;
+                consumer.take_ready(source)?;
+            }
             Some(done) = consumer.tasks.join_next() => consumer.judge(done)?,
             () = sleep_until(wake) => {}
         }

@@ -38,6 +38,14 @@ impl Until {
         };
         !self.at.is_empty() && self.at.iter().all(done)
     }
+
+    /// Notes that a record was read; whether it is done again.
+    fn passes(&mut self, record: &Record) -> bool {
+        self.at.insert(record.partition.clone(), record.offset + 1);
+        let end = self.ends.get(&record.partition);
+        let beyond = end.is_some_and(|end| record.offset >= *end);
+        !beyond && (self.wanted)(record)
+    }
 }
 
 #[async_trait]
@@ -60,17 +68,19 @@ impl Source for Until {
                         self.at.remove(partition);
                     }
                 }
-                Event::Record(record) => {
-                    self.at.insert(record.partition.clone(), record.offset + 1);
-                    let end = self.ends.get(&record.partition);
-                    let beyond = end.is_some_and(|end| record.offset >= *end);
-                    if beyond || !(self.wanted)(record) {
-                        continue;
-                    }
-                }
-                Event::End => {}
+                Event::Record(record) if !self.passes(record) => continue,
+                Event::Record(_) | Event::End => {}
             }
             return Ok(event);
+        }
+    }
+
+    fn ready(&mut self) -> Option<Record> {
+        loop {
+            let record = self.inner.ready()?;
+            if self.passes(&record) {
+                return Some(record);
+            }
         }
     }
 

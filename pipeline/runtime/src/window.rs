@@ -69,14 +69,14 @@ impl<T> Window<T> {
         fitting.count().max(1).min(self.waiting.len())
     }
 
-    /// The next batch, oldest first.
-    pub fn take(&mut self, limit: usize) -> Vec<T> {
-        let batch: Vec<Waiting<T>> = self.waiting.drain(..self.next_len(limit)).collect();
-        for taken in &batch {
+    /// The oldest records, as many as `next_len` has said.
+    pub fn take(&mut self, len: usize) -> impl Iterator<Item = T> {
+        let len = len.min(self.waiting.len());
+        for taken in self.waiting.iter().take(len) {
             self.bytes = self.bytes.saturating_sub(taken.bytes);
             self.cost = self.cost.saturating_sub(taken.cost);
         }
-        batch.into_iter().map(|taken| taken.item).collect()
+        self.waiting.drain(..len).map(|taken| taken.item)
     }
 
     /// Drops what does not satisfy `keep`.
@@ -124,7 +124,7 @@ mod tests {
         let mut taken = Vec::new();
         while !window.is_empty() {
             let announced = window.next_len(limit);
-            let batch = window.take(limit);
+            let batch: Vec<usize> = window.take(announced).collect();
             assert_eq!(announced, batch.len(), "{records:?}");
             sizes.push(batch.len());
             taken.extend(batch);
@@ -185,7 +185,7 @@ mod tests {
         }
         window.retain(|place| *place == 1);
         assert!(!window.is_ripe(now));
-        assert_eq!(window.take(9), [1]);
+        assert_eq!(window.take(9).collect::<Vec<_>>(), [1]);
         assert_eq!((window.bytes, window.cost), (0, 0));
     }
 }

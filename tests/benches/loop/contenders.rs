@@ -30,7 +30,12 @@ impl Contender {
     pub fn lacks(self) -> Option<String> {
         let jars = streams_jars();
         let missing = self == Self::Streams && !jars.join("installed").exists();
-        missing.then(|| format!("{} is missing: run scripts/setup.sh streams", jars.display()))
+        missing.then(|| {
+            format!(
+                "{} is missing: run scripts/setup.sh streams",
+                jars.display()
+            )
+        })
     }
 
     pub fn start(self, job: &Job) -> Result<Working, String> {

@@ -59,10 +59,10 @@ impl Topics {
         let options = AdminOptions::new().operation_timeout(Some(LIMIT));
         let made = self.admin.create_topics([&topic], &options);
         let made = self.runtime.block_on(made);
-        match made.map_err(|error| error.to_string())?.pop() {
-            Some(Err((_, code))) => Err(format!("create {name}: {code}")),
-            _ => Ok(()),
+        if let Some(Err((_, code))) = made.map_err(|error| error.to_string())?.pop() {
+            return Err(format!("create {name}: {code}"));
         }
+        self.records(name).map(drop)
     }
 
     pub fn delete(&self, name: &str) -> Result<(), String> {
@@ -72,8 +72,19 @@ impl Topics {
         gone.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Records on a topic.
+    /// Records on a topic. A broker may not know yet of one that was just made.
     pub fn records(&self, name: &str) -> Result<u64, String> {
+        let start = Instant::now();
+        loop {
+            match self.count(name) {
+                Err(reason) if start.elapsed() > LIMIT => return Err(reason),
+                Err(_) => std::thread::park_timeout(Duration::from_millis(20)),
+                counted => return counted,
+            }
+        }
+    }
+
+    fn count(&self, name: &str) -> Result<u64, String> {
         let mut all = 0;
         for partition in 0..PARTITIONS {
             let (first, end) = self
@@ -126,10 +137,7 @@ impl Topics {
             .map_err(|error| format!("fill {name}: {error}"))?;
         match self.records(name)? {
             all if all == filling.records => Ok(()),
-            all => Err(format!(
-                "{name} has {all} records, not {}",
-                filling.records
-            )),
+            all => Err(format!("{name} has {all} records, not {}", filling.records)),
         }
     }
 }
@@ -142,11 +150,16 @@ impl Filled {
     /// The topic's name.
     pub fn topic(&mut self, topics: &Topics, filling: Filling) -> Result<String, String> {
         let codec = if filling.avro { "avro" } else { "raw" };
-        let poison = filling.poison_every.map_or(String::new(), |it| format!("-{it}"));
+        let poison = filling
+            .poison_every
+            .map_or(String::new(), |it| format!("-{it}"));
         let name = format!("in-{codec}-{}-{}{poison}", filling.size, filling.records);
         if !self.0.contains_key(&name) {
             let start = Instant::now();
             topics.fill(&name, filling)?;
+            if filling.poison_every.is_some() {
+                topics.create(&format!("{name}.dlq"))?;
+            }
             self.0.insert(name.clone(), start.elapsed());
         }
         Ok(name)

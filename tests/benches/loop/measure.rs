@@ -62,7 +62,10 @@ pub fn watch(
             last = (records, seen.at);
         }
         if let Some(how) = working.ended() {
-            return Err(format!("{} ended with {how} at {records} of {wanted} records", working.name()));
+            return Err(format!(
+                "{} ended with {how} at {records} of {wanted} records",
+                working.name()
+            ));
         }
         if last.1.elapsed() > STALLED {
             return Err(format!(

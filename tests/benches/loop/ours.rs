@@ -64,7 +64,7 @@ async fn copy<T: Message + Refused>(job: &Job, stopped: &Arc<AtomicBool>) -> Res
         },
         throttle: ThrottlePolicy {
             min: BATCH,
-            start: 8 * BATCH,
+            start: 64 * BATCH,
             max: 64 * BATCH,
             tolerance: f64::INFINITY,
             ..ThrottlePolicy::default()

@@ -128,9 +128,7 @@ impl Maker {
         let sample = Sample {
             id: Self::key(number),
             number: number as i64,
-            payload: self
-                .text(number, self.size.saturating_sub(REST))
-                .to_owned(),
+            payload: self.text(number, self.size.saturating_sub(REST)).to_owned(),
         };
         codec.encode(&sample)
     }

@@ -67,7 +67,7 @@ public class StreamsCopy {
         settings.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
         settings.put(StreamsConfig.producerPrefix("acks"), "all");
         settings.put(StreamsConfig.producerPrefix("enable.idempotence"), "true");
-        settings.put(StreamsConfig.producerPrefix("linger.ms"), "5");
+        settings.put(StreamsConfig.producerPrefix("linger.ms"), "20");
         settings.put(StreamsConfig.producerPrefix("compression.type"), "lz4");
 
         StreamsBuilder builder = new StreamsBuilder();

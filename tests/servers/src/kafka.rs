@@ -263,15 +263,18 @@ impl Kafka {
     /// committed on.
     pub fn told_of(&self, group: &str) -> BTreeMap<(String, i32), [i64; 3]> {
         let brokers = self.brokers(Listener::Plain);
-        let told = bare_java(&SMALL, "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand")
-            .args([
-                "--bootstrap-server",
-                &brokers,
-                "--describe",
-                "--group",
-                group,
-            ])
-            .output();
+        let told = bare_java(
+            &SMALL,
+            "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        )
+        .args([
+            "--bootstrap-server",
+            &brokers,
+            "--describe",
+            "--group",
+            group,
+        ])
+        .output();
         let told = match told {
             Ok(told) if told.status.success() => told,
             other => fail(&format!("kafka-consumer-groups --group {group}: {other:?}")),

@@ -231,7 +231,7 @@ async fn an_edition_nobody_works_on_is_given_up_after_a_week_and_swept() {
         entry.open[0].last_progress_at -= days * WEEK_MS / 7;
         let mut record = topics::LEDGER.encode(&Codec::default(), &entry).unwrap();
         let term = (now_ms() + days).to_string();
-        record.headers.push((TERM.to_owned(), term.into()));
+        record.headers.push((TERM.into(), term.into()));
         world.bus.append(record).unwrap();
         let pipeline = world.start();
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -262,7 +262,7 @@ async fn what_a_former_owner_writes_late_does_not_count() {
     close(pipeline).await;
     let write_late = || {
         let record = Outgoing {
-            topic: first.partition.topic.clone(),
+            topic: first.partition.topic.to_string().into(),
             key: first.key.clone(),
             value: first.value.clone(),
             headers: first.headers.clone(),

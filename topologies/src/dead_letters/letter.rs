@@ -136,7 +136,7 @@ pub mod tests {
             value: None,
             headers: headers
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), Bytes::from((*value).to_owned())))
+                .map(|(name, value)| ((*name).to_owned().into(), Bytes::from((*value).to_owned())))
                 .collect(),
         }
     }

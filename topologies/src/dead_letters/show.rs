@@ -161,7 +161,7 @@ fn standing(entry: &LedgerEntry, letter: &Letter) -> DocumentStanding {
 fn readable(headers: &Headers) -> Vec<(String, String)> {
     headers
         .iter()
-        .map(|(name, value)| (name.clone(), text_or_hex(value)))
+        .map(|(name, value)| (name.to_string(), text_or_hex(value)))
         .collect()
 }
 

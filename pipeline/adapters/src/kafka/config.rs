@@ -62,6 +62,10 @@ pub struct KafkaConfig {
     pub client_id: String,
     /// Codec of produced batches: none, lz4, zstd, gzip.
     pub compression: String,
+    /// How long a record may wait for company before it is sent: milliseconds.
+    pub linger_ms: u32,
+    /// What is fetched ahead of each partition: KiB.
+    pub fetch_ahead_kib: u32,
     /// librdkafka's own settings, by its names (`security.protocol`, `sasl.username`, …). They win over ours.
     pub properties: BTreeMap<String, String>,
 }
@@ -73,14 +77,19 @@ impl KafkaConfig {
             brokers: brokers.into(),
             client_id: "penstock".to_owned(),
             compression: "lz4".to_owned(),
+            linger_ms: 20,
+            fetch_ahead_kib: 8 * 1024,
             properties: BTreeMap::new(),
         }
     }
 
-    /// The broker inside this process: nothing to gain from compression on loopback.
+    /// The broker inside this process: nothing to gain from compression on loopback, and little from waiting or from
+    /// fetching ahead: all stages share the memory.
     pub fn embedded(address: impl Into<String>) -> Self {
         Self {
             compression: "none".to_owned(),
+            linger_ms: 5,
+            fetch_ahead_kib: 1024,
             ..Self::new(address)
         }
     }
@@ -112,8 +121,10 @@ impl KafkaConfig {
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
             // Memory stays flat however long the backlog: this is what is fetched ahead of each partition.
-            .set("queued.max.messages.kbytes", "1024")
-            .set("queued.min.messages", "1000")
+            .set(
+                "queued.max.messages.kbytes",
+                self.fetch_ahead_kib.to_string(),
+            )
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.max.bytes", MAX_RECORD.to_string())
             .set("receive.message.max.bytes", (2 * MAX_RECORD).to_string())
@@ -131,7 +142,7 @@ impl KafkaConfig {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            .set("linger.ms", "5")
+            .set("linger.ms", self.linger_ms.to_string())
             .set("compression.type", &self.compression)
             .set("message.max.bytes", MAX_RECORD.to_string())
             .set("queue.buffering.max.kbytes", "65536")
@@ -169,6 +180,8 @@ impl std::fmt::Debug for KafkaConfig {
             .field("brokers", &self.brokers)
             .field("client_id", &self.client_id)
             .field("compression", &self.compression)
+            .field("linger_ms", &self.linger_ms)
+            .field("fetch_ahead_kib", &self.fetch_ahead_kib)
             .field("properties", &names)
             .finish()
     }

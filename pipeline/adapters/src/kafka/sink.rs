@@ -1,9 +1,14 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use penstock_runtime::{Failure, Outgoing, Sink};
+use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
 
 use super::config::KafkaConfig;
 use super::connection::Connection;
@@ -15,7 +20,7 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
 /// One idempotent producer, shared by all stages of the process. Cheap to clone.
 #[derive(Clone)]
 pub struct KafkaSink {
-    producer: FutureProducer<Connection>,
+    producer: ThreadedProducer<Context>,
     connection: Connection,
 }
 
@@ -25,7 +30,7 @@ impl KafkaSink {
         let connection = Connection::new();
         let producer = config
             .producer()
-            .create_with_context(connection.clone())
+            .create_with_context(Context(connection.clone()))
             .map_err(|error| classify(&error, "open the producer"))?;
         Ok(Self {
             producer,
@@ -43,26 +48,45 @@ impl KafkaSink {
     }
 
     /// Hands a record to librdkafka. A full queue is pressure, not an error: it waits.
-    async fn enqueue(&self, record: &Outgoing) -> Result<DeliveryFuture, Failure> {
-        loop {
-            let mut outgoing: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&record.topic);
-            outgoing.key = record.key.as_deref();
-            outgoing.payload = record.value.as_deref();
-            outgoing.headers = convert::headers(&record.headers);
-            match self.producer.send_result(outgoing) {
-                Ok(delivery) => return Ok(delivery),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                    tokio::time::sleep(QUEUE_FULL_WAIT).await;
-                }
-                Err((error, _)) => return Err(failed(&error, &record.topic)),
+    async fn enqueue(&self, record: &Outgoing, waiting: &Arc<Waiting>) -> Result<(), Failure> {
+        let mut outgoing: BaseRecord<'_, [u8], [u8], _> =
+            BaseRecord::with_opaque_to(&record.topic, waiting.clone());
+        outgoing.key = record.key.as_deref();
+        outgoing.payload = record.value.as_deref();
+        outgoing.headers = convert::headers(&record.headers);
+        while let Err((error, back)) = self.producer.send(outgoing) {
+            if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
+                return Err(failed(&error, &record.topic));
             }
+            outgoing = back;
+            tokio::time::sleep(QUEUE_FULL_WAIT).await;
+        }
+        Ok(())
+    }
+
+    async fn deliver(&self, records: &[&Outgoing]) -> Result<(), Failure> {
+        let (waiting, delivered) = Waiting::for_records(records.len());
+        for record in records {
+            if let Err(failure) = self.enqueue(record, &waiting).await {
+                waiting.heard(Err(failure));
+            }
+        }
+        // Only the producer holds it now: where that is closed, nobody is left to tell.
+        drop(waiting);
+        // All are awaited even after an error: none may arrive behind the caller's back.
+        match delivered.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure::fatal("produce: the producer was closed")),
         }
     }
 }
 
 #[async_trait]
 impl Sink for KafkaSink {
-    async fn produce(&self, records: Vec<Outgoing>) -> Result<(), Failure> {
+    async fn send(&self, records: &[&Outgoing]) -> Result<(), Failure> {
+        if records.is_empty() {
+            return Ok(());
+        }
         tokio::select! {
             biased;
             outcome = self.deliver(records) => outcome,
@@ -72,26 +96,66 @@ impl Sink for KafkaSink {
     }
 }
 
-impl KafkaSink {
-    async fn deliver(&self, records: Vec<Outgoing>) -> Result<(), Failure> {
-        let mut worst: Option<Failure> = None;
-        let mut deliveries = Vec::with_capacity(records.len());
-        for record in &records {
-            match self.enqueue(record).await {
-                Ok(delivery) => deliveries.push((delivery, &record.topic)),
-                Err(failure) => worst = Some(worse(worst, failure)),
-            }
+/// Records that were sent together, until the broker has answered for each. One answer for all of them: a channel for each
+/// record costs as much as the record.
+struct Waiting {
+    left: AtomicUsize,
+    outcome: Mutex<Outcome>,
+}
+
+struct Outcome {
+    worst: Option<Failure>,
+    told: Option<oneshot::Sender<Result<(), Failure>>>,
+}
+
+impl Waiting {
+    fn for_records(count: usize) -> (Arc<Self>, oneshot::Receiver<Result<(), Failure>>) {
+        let (told, delivered) = oneshot::channel();
+        let outcome = Outcome {
+            worst: None,
+            told: Some(told),
+        };
+        let waiting = Self {
+            left: AtomicUsize::new(count),
+            outcome: Mutex::new(outcome),
+        };
+        (Arc::new(waiting), delivered)
+    }
+
+    /// What became of one record.
+    fn heard(&self, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            outcome.worst = Some(worse(outcome.worst.take(), failure));
         }
-        // All are awaited even after an error: none may arrive behind the caller's back.
-        for (delivery, topic) in deliveries {
-            let failure = match delivery.await {
-                Ok(Ok(_)) => continue,
-                Ok(Err((error, _))) => failed(&error, topic),
-                Err(_) => Failure::fatal(format!("produce to {topic}: the producer was closed")),
-            };
-            worst = Some(worse(worst, failure));
+        if self.left.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
         }
-        worst.map_or(Ok(()), Err)
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = outcome.told.take() {
+            // Whoever waited may have given up.
+            let _ = told.send(outcome.worst.take().map_or(Ok(()), Err));
+        }
+    }
+}
+
+/// What the producer's own thread calls.
+struct Context(Connection);
+
+impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Arc<Waiting>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Arc<Waiting>) {
+        waiting.heard(match result {
+            Ok(_) => Ok(()),
+            Err((error, message)) => Err(failed(error, message.topic())),
+        });
     }
 }
 

@@ -52,7 +52,7 @@ impl Log {
         tail.end += 1;
         tail.records.push(Record {
             partition: Partition {
-                topic,
+                topic: topic.into(),
                 number: partition,
             },
             offset,

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::group::{self, Membership};
+use super::log::Log;
 use super::{Bus, Happened};
 use crate::{Event, Failure, Partition, Position, Record, Source};
 
@@ -72,26 +73,8 @@ impl Member {
         if let Some(event) = member.events.pop_front() {
             return Some(event);
         }
-        let within = |record: &&Record| {
-            let is_its = |(partition, _): &&(Partition, i64)| *partition == record.partition;
-            let end = self.until.iter().flatten().find(is_its);
-            end.is_none_or(|(_, end)| record.offset < *end)
-        };
-        // The partition that is furthest behind comes first, so that none starves.
-        let next = member
-            .owned
-            .iter()
-            .filter(|(partition, _)| {
-                !member.paused.contains(*partition) && !member.leaving.contains(*partition)
-            })
-            .filter_map(|(partition, offset)| state.log.read(partition, *offset))
-            .filter(within)
-            .min_by_key(|record| (record.offset, record.partition.number));
-        if let Some(record) = next {
-            member
-                .owned
-                .insert(record.partition.clone(), record.offset + 1);
-            return Some(Event::Record(record.clone()));
+        if let Some(record) = take_next(member, &state.log, self.until.as_deref()) {
+            return Some(Event::Record(record));
         }
         let at_end = |(partition, end): &(Partition, i64)| {
             let position = member.owned.get(partition);
@@ -109,6 +92,31 @@ impl Member {
     }
 }
 
+/// The record to read next. Of the partition that is furthest behind, so that none starves.
+fn take_next(
+    member: &mut Membership,
+    log: &Log,
+    until: Option<&[(Partition, i64)]>,
+) -> Option<Record> {
+    let within = |record: &&Record| {
+        let is_its = |(partition, _): &&(Partition, i64)| *partition == record.partition;
+        let end = until.into_iter().flatten().find(is_its);
+        end.is_none_or(|(_, end)| record.offset < *end)
+    };
+    let next = member
+        .owned
+        .iter()
+        .filter(|(partition, _)| {
+            !member.paused.contains(*partition) && !member.leaving.contains(*partition)
+        })
+        .filter_map(|(partition, offset)| log.read(partition, *offset))
+        .filter(within)
+        .min_by_key(|record| (record.offset, record.partition.number))?;
+    let at = next.offset + 1;
+    member.owned.insert(next.partition.clone(), at);
+    Some(next.clone())
+}
+
 #[async_trait]
 impl Source for Member {
     async fn next(&mut self) -> Result<Event, Failure> {
@@ -121,6 +129,20 @@ impl Source for Member {
                 return Err(Failure::fatal("the bus is gone"));
             }
         }
+    }
+
+    fn ready(&mut self) -> Option<Record> {
+        let mut guard = self.bus.lock();
+        let state = &mut *guard;
+        let member = state
+            .groups
+            .get_mut(&self.group)?
+            .members
+            .get_mut(&self.id)?;
+        if !member.events.is_empty() {
+            return None;
+        }
+        take_next(member, &state.log, self.until.as_deref())
     }
 
     fn pause(&mut self, partitions: &[Partition]) -> Result<(), Failure> {

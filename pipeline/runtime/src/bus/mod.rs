@@ -167,7 +167,7 @@ impl Bus {
         let offset = {
             let mut state = self.lock();
             let record = Outgoing {
-                topic: topic.into(),
+                topic: topic.to_owned().into(),
                 key: None,
                 value,
                 headers,
@@ -326,7 +326,7 @@ impl State {
         let topic = record.topic.clone();
         let offset = self.log.append(partition, record)?;
         self.history.push(Happened::Appended {
-            topic,
+            topic: topic.into(),
             partition,
             offset,
         });

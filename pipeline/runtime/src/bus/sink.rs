@@ -17,7 +17,7 @@ impl BusSink {
 
 #[async_trait]
 impl Sink for BusSink {
-    async fn produce(&self, records: Vec<Outgoing>) -> Result<(), Failure> {
+    async fn send(&self, records: &[&Outgoing]) -> Result<(), Failure> {
         let (delay, largest) = {
             let state = self.bus.lock();
             let settings = &state.settings;
@@ -43,8 +43,8 @@ impl Sink for BusSink {
                 ProduceFault::Partly(count, failure) => (count, Err(failure)),
                 ProduceFault::AckLost(failure) => (records.len(), Err(failure)),
             };
-            for record in records.into_iter().take(count) {
-                state.append(record)?;
+            for record in records.iter().take(count) {
+                state.append((*record).clone())?;
             }
             outcome
         };

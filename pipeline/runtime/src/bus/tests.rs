@@ -8,7 +8,7 @@ use crate::{Event, Partition, Position, Sink, Source};
 
 fn outgoing(topic: &str, key: &'static str) -> Outgoing {
     Outgoing {
-        topic: topic.into(),
+        topic: topic.to_owned().into(),
         key: Some(Bytes::from(key)),
         value: Some(Bytes::from_static(b"v")),
         headers: Headers::new(),

@@ -137,9 +137,9 @@ where
         if len == 0 {
             return None;
         }
-        let limit = self.room_for(len, now)?;
-        let mut work = Work::default();
-        for (item, input) in self.window.take(limit) {
+        self.room_for(len, now)?;
+        let mut work = Work::with_capacity(len);
+        for (item, input) in self.window.take(len) {
             work.push(item, input);
         }
         self.retry.first_attempts(work.len());
@@ -171,7 +171,7 @@ where
                 self.gauges.retries.add(1);
             }
         }
-        self.take_up(&work.items);
+        self.take_up(work.items.iter());
         self.tasks.spawn(self.crew.clone().attempt(work));
     }
 

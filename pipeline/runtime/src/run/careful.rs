@@ -224,15 +224,16 @@ where
     fn give_up(&mut self, raw: Raw, told: Option<Origin>, kills: u32) {
         let Raw { ticket, mut record } = raw;
         let headers = std::mem::take(&mut record.headers);
-        let item = Item {
+        let item = Box::new(Item {
             ticket,
-            record,
+            key: record.key,
+            value: record.value,
             origin: told.unwrap_or_else(|| Origin::from_headers(&headers)),
             cost: 1,
             attempts: kills,
             failing_since: None,
             pausing: false,
-        };
+        });
         let cause = Cause {
             class: "killed",
             reason: format!("killed the process {kills} times, running alone"),

@@ -30,7 +30,7 @@ pub(super) struct Consumer<S: BatchStage, R> {
     pub(super) offsets: Offsets,
     /// The partitions of `offsets`.
     pub(super) held: BTreeSet<Partition>,
-    pub(super) window: Window<(Item, Input<S::In>)>,
+    pub(super) window: Window<(Box<Item>, Input<S::In>)>,
     /// Halves of batches that failed as a whole; they go before what waits in the window.
     pub(super) halves: VecDeque<Work<S::In>>,
     pub(super) waiting: Vec<Waiting<Work<S::In>>>,
@@ -206,20 +206,25 @@ where
             && self.leaving.is_empty()
     }
 
-    pub(super) fn take_up<'a>(&mut self, items: impl IntoIterator<Item = &'a Item>) {
-        for item in items {
-            self.in_flight += 1;
-            *self.busy.entry(item.ticket.partition.clone()).or_default() += 1;
+    pub(super) fn take_up<'a>(&mut self, items: impl Iterator<Item = &'a Box<Item>>) {
+        for (partition, count) in runs(items) {
+            self.in_flight += count;
+            match self.busy.get_mut(partition) {
+                Some(busy) => *busy += count,
+                None => {
+                    self.busy.insert(partition.clone(), count);
+                }
+            }
         }
     }
 
-    pub(super) fn put_down<'a>(&mut self, items: impl IntoIterator<Item = &'a Item>) {
-        for item in items {
-            self.in_flight = self.in_flight.saturating_sub(1);
-            if let Some(count) = self.busy.get_mut(&item.ticket.partition) {
-                *count -= 1;
-                if *count == 0 {
-                    self.busy.remove(&item.ticket.partition);
+    pub(super) fn put_down<'a>(&mut self, items: impl Iterator<Item = &'a Box<Item>>) {
+        for (partition, count) in runs(items) {
+            self.in_flight = self.in_flight.saturating_sub(count);
+            if let Some(busy) = self.busy.get_mut(partition) {
+                *busy = busy.saturating_sub(count);
+                if *busy == 0 {
+                    self.busy.remove(partition);
                 }
             }
         }
@@ -310,4 +315,19 @@ where
         let interval = self.commit_at.max(now + Duration::from_millis(1));
         soonest.map_or(interval, |soonest| soonest.min(interval))
     }
+}
+
+/// How many records of one partition follow each other: they are read in turns, so the runs are long.
+fn runs<'a>(
+    items: impl Iterator<Item = &'a Box<Item>>,
+) -> impl Iterator<Item = (&'a Partition, usize)> {
+    let mut items = items.map(|item| &item.ticket.partition).peekable();
+    std::iter::from_fn(move || {
+        let partition = items.next()?;
+        let mut count = 1;
+        while items.next_if_eq(&partition).is_some() {
+            count += 1;
+        }
+        Some((partition, count))
+    })
 }

@@ -61,35 +61,38 @@ where
         if !delivery.ticked.is_empty() {
             self.tick_over(now);
         }
+        let (mut outputs, mut filtered, mut dead, mut closed) = (0, 0, 0, 0);
         for resolved in &delivery.resolved {
             let item = &resolved.item;
             match &resolved.ending {
                 Ending::Done(finished) => {
-                    self.gauges.outputs.add(finished.outputs.len());
-                    self.gauges.filtered.add(usize::from(finished.filtered));
+                    outputs += finished.outputs.len();
+                    filtered += usize::from(finished.filtered);
                 }
                 Ending::Dead(cause) => {
-                    self.gauges.dead_letters.add(1);
+                    dead += 1;
                     tracing::warn!(
                         stage = self.name(),
-                        topic = %item.record.partition.topic,
-                        partition = item.record.partition.number,
-                        offset = item.record.offset,
+                        topic = %item.ticket.partition.topic,
+                        partition = item.ticket.partition.number,
+                        offset = item.ticket.offset,
                         class = cause.class,
                         reason = cause.reason,
                         "dead letter"
                     );
                 }
             }
-            if self.offsets.close(&item.ticket) {
-                self.gauges.processed.add(1);
-            }
+            closed += usize::from(self.offsets.close(&item.ticket));
             self.care.closed(&item.ticket);
             let partition = &item.ticket.partition;
             if self.pauses.is_full(partition) && self.offsets.has_room(partition) {
                 self.pauses.set_full(partition, false);
             }
         }
+        self.gauges.outputs.add(outputs);
+        self.gauges.filtered.add(filtered);
+        self.gauges.dead_letters.add(dead);
+        self.gauges.processed.add(closed);
         self.put_down(delivery.resolved.iter().map(|resolved| &resolved.item));
     }
 
@@ -109,7 +112,7 @@ where
                     return Err(Failure::fatal(format!(
                         "the dead letter of {} offset {} is refused: {reason}; \
                          let its topic take records as large as the original's does",
-                        item.record.partition, item.record.offset
+                        item.ticket.partition, item.ticket.offset
                     )));
                 }
                 let reason = format!("the log refuses what came of it: {reason}");

@@ -10,13 +10,34 @@ use super::work::{Ending, Item, Raw, Resolved, panic_text};
 use crate::dead_letters::Cause;
 use crate::lineage::Origin;
 use crate::offsets::Ticket;
-use crate::{Assignment, BatchStage, Event, Failure, Input, Partition, Record, RevokeAck, Route};
+use crate::{
+    Assignment, BatchStage, Event, Failure, Input, Partition, Record, RevokeAck, Route, Source,
+};
+
+/// Records taken in one turn of the loop: a turn for each would cost more than most records do.
+const BURST: usize = 256;
 
 impl<S, R> Consumer<S, R>
 where
     S: BatchStage,
     R: Route<S::Out>,
 {
+    /// Takes records that are here already.
+    pub fn take_ready(&mut self, source: &mut dyn Source) -> Result<(), Failure> {
+        let now = Instant::now();
+        for _ in 0..BURST {
+            // A partition that is full is paused before it is asked again: the cap holds to the record.
+            if !self.takes_more() || self.pauses.are_overdue() {
+                break;
+            }
+            let Some(record) = source.ready() else {
+                break;
+            };
+            self.take(record, now)?;
+        }
+        Ok(())
+    }
+
     pub fn hear(&mut self, event: Result<Event, Failure>) -> Result<(), Failure> {
         let now = Instant::now();
         match event {
@@ -80,21 +101,22 @@ where
         let bytes = record.value.as_ref().map_or(0, |value| value.len());
         let headers = std::mem::take(&mut record.headers);
         let decoded = self.decode(&record);
-        let mut item = Item {
+        let mut item = Box::new(Item {
             ticket,
-            record,
+            key: record.key,
+            value: record.value,
             origin: Origin::from_headers(&headers),
             cost: 1,
             attempts: 0,
             failing_since: None,
             pausing: false,
-        };
+        });
         match decoded {
             Ok((message, lineage, cost)) => {
-                self.floods.decoded(&item.record.partition);
+                self.floods.decoded(&item.ticket.partition);
                 let told = Origin::of(&message);
                 item.origin = Origin {
-                    lineage: lineage.or(item.origin.lineage),
+                    lineage: lineage.or(item.origin.lineage.take()),
                     part: told.part,
                     ordinal: told.ordinal,
                     chunk: told.chunk,
@@ -103,20 +125,20 @@ where
                 let input = Input {
                     record: message,
                     headers,
-                    partition: item.record.partition.number,
-                    offset: item.record.offset,
+                    partition: item.ticket.partition.number,
+                    offset: item.ticket.offset,
                 };
                 self.window.push((item, input), bytes, cost, now);
             }
             Err(reason) => {
                 self.floods
-                    .undecodable(&item.record.partition)
+                    .undecodable(&item.ticket.partition)
                     .map_err(|tripped| {
                         Failure::fatal(format!(
                             "too many records of {} cannot be decoded ({tripped}; at offset {}: {reason}); \
                              check that producers and {} are of the same release, then start again",
-                            item.record.partition,
-                            item.record.offset,
+                            item.ticket.partition,
+                            item.ticket.offset,
                             self.name(),
                         ))
                     })?;

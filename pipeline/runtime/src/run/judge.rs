@@ -26,7 +26,7 @@ where
                 verdict,
                 latency,
             } => {
-                self.put_down(&work.items);
+                self.put_down(work.items.iter());
                 match verdict {
                     Ok(verdicts) => self.each(work, verdicts, latency, now),
                     Err(trouble) => self.whole(work, trouble, now),
@@ -60,7 +60,7 @@ where
         let mut succeeded = 0_usize;
         let records = work.items.into_iter().zip(work.inputs).zip(verdicts);
         for ((mut item, input), verdict) in records {
-            self.floods.processed(&item.record.partition);
+            self.floods.processed(&item.ticket.partition);
             let ending = match verdict {
                 Ok(finished) => {
                     succeeded += 1;
@@ -155,19 +155,19 @@ where
             return Ok(());
         }
         if let ("panic", Some(item)) = (cause.class, work.items.first()) {
-            let place = &item.record.partition;
+            let place = &item.ticket.partition;
             let counted = self.floods.panicked(place);
             counted.map_err(|tripped| {
                 Failure::fatal(format!(
                     "too many records of {place} make stage {} panic ({tripped}; at offset {}: {}); \
                      mend the stage or go back a release, then start again",
                     self.name(),
-                    item.record.offset,
+                    item.ticket.offset,
                     cause.reason
                 ))
             })?;
         } else if let Some(item) = work.items.first() {
-            self.floods.processed(&item.record.partition);
+            self.floods.processed(&item.ticket.partition);
         }
         self.die(work, |_| cause.clone())
     }

@@ -20,6 +20,8 @@ pub struct Pauses {
     applied: BTreeSet<Partition>,
     /// An assignment may have undone what was applied.
     unsure: bool,
+    /// A partition is full that was not when pauses were last applied.
+    overdue: bool,
     since: Option<Instant>,
 }
 
@@ -29,7 +31,13 @@ impl Pauses {
             self.full.remove(partition);
         } else if !self.full.contains(partition) {
             self.full.insert(partition.clone());
+            self.overdue = true;
         }
+    }
+
+    /// Whether pauses have to be applied before more is taken.
+    pub fn are_overdue(&self) -> bool {
+        self.overdue
     }
 
     pub fn is_full(&self, partition: &Partition) -> bool {
@@ -73,6 +81,7 @@ impl Pauses {
         source: &mut dyn Source,
         now: Instant,
     ) -> Result<Duration, Failure> {
+        self.overdue = false;
         let wanted: BTreeSet<Partition> = if self.all {
             held.clone()
         } else {

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use penstock_schemas::{Codec, now_ms, topics};
 use tokio::sync::OwnedSemaphorePermit;
@@ -25,8 +26,9 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Item {
     pub ticket: Ticket,
-    /// As it came; its headers live with the input, once there is one.
-    pub record: Record,
+    /// As they came; its headers live with the input, once there is one.
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
     pub origin: Origin,
     pub cost: u64,
     pub attempts: u32,
@@ -38,8 +40,12 @@ pub(super) struct Item {
 
 /// Records to process together. `items` and `inputs` run in parallel.
 #[derive(Debug)]
+#[allow(
+    clippy::vec_box,
+    reason = "an item passes through many hands, and is large"
+)]
 pub(super) struct Work<T> {
-    pub items: Vec<Item>,
+    pub items: Vec<Box<Item>>,
     pub inputs: Vec<Input<T>>,
 }
 
@@ -53,7 +59,14 @@ impl<T> Default for Work<T> {
 }
 
 impl<T> Work<T> {
-    pub fn push(&mut self, item: Item, input: Input<T>) {
+    pub fn with_capacity(records: usize) -> Self {
+        Self {
+            items: Vec::with_capacity(records),
+            inputs: Vec::with_capacity(records),
+        }
+    }
+
+    pub fn push(&mut self, item: Box<Item>, input: Input<T>) {
         self.items.push(item);
         self.inputs.push(input);
     }
@@ -118,7 +131,7 @@ pub(super) struct Finished {
 /// A record whose end is known, and still has to be told to the log.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    pub item: Item,
+    pub item: Box<Item>,
     pub headers: Headers,
     pub ending: Ending,
 }
@@ -130,6 +143,19 @@ pub(super) struct Delivery {
     /// What a tick emitted; it belongs to no record.
     pub ticked: Vec<Finished>,
     pub attempts: u32,
+}
+
+impl Delivery {
+    fn outputs(&self) -> impl Iterator<Item = &Outgoing> {
+        let of_records = self.resolved.iter().filter_map(|it| match &it.ending {
+            Ending::Done(finished) => Some(&**finished),
+            Ending::Dead(_) => None,
+        });
+        self.ticked
+            .iter()
+            .chain(of_records)
+            .flat_map(|it| &it.outputs)
+    }
 }
 
 /// What came back from off the loop.
@@ -221,9 +247,14 @@ where
     /// Produces outputs, dead letters and progress together.
     pub async fn deliver(self: Arc<Self>, delivery: Delivery) -> Done<S::In> {
         let begun = Instant::now();
-        let result = match self.records(&delivery) {
-            Ok(records) if records.is_empty() => Ok(()),
-            Ok(records) => self.sink.produce(records).await,
+        let result = match self.telling(&delivery) {
+            Ok(told) => {
+                let all: Vec<&Outgoing> = delivery.outputs().chain(&told).collect();
+                match all.is_empty() {
+                    true => Ok(()),
+                    false => self.sink.send(&all).await,
+                }
+            }
             Err(failure) => Err(failure),
         };
         Done::Delivered {
@@ -318,28 +349,25 @@ where
         })
     }
 
-    /// All that has to be in the log before the records of this delivery may close. Progress comes last.
-    fn records(&self, delivery: &Delivery) -> Result<Vec<Outgoing>, Failure> {
+    /// What has to be in the log beside the outputs before the records of this delivery may close: dead letters, then
+    /// progress.
+    fn telling(&self, delivery: &Delivery) -> Result<Vec<Outgoing>, Failure> {
         let at = now_ms();
         let mut records = Vec::new();
         let mut facts = Vec::new();
         for finished in &delivery.ticked {
-            records.extend(finished.outputs.iter().cloned());
             facts.extend(finished.fact.clone());
         }
         for resolved in &delivery.resolved {
             match &resolved.ending {
-                Ending::Done(finished) => {
-                    records.extend(finished.outputs.iter().cloned());
-                    facts.extend(finished.fact.clone());
-                }
+                Ending::Done(finished) => facts.extend(finished.fact.clone()),
                 Ending::Dead(cause) => {
                     let item = &resolved.item;
                     let original = Original {
-                        partition: &item.record.partition,
-                        offset: item.record.offset,
-                        key: &item.record.key,
-                        value: &item.record.value,
+                        partition: &item.ticket.partition,
+                        offset: item.ticket.offset,
+                        key: &item.key,
+                        value: &item.value,
                         headers: &resolved.headers,
                     };
                     records.push(self.letters.letter(&original, cause, item.attempts, at));
@@ -353,13 +381,10 @@ where
             .resolved
             .first()
             .map(|first| {
-                let record = &first.item.record;
-                lineage::carried(
-                    &first.headers,
-                    &record.partition.topic,
-                    record.partition.number,
-                    record.offset,
-                )
+                let Ticket {
+                    partition, offset, ..
+                } = &first.item.ticket;
+                lineage::carried(&first.headers, &partition.topic, partition.number, *offset)
             })
             .unwrap_or_default();
         for progress in aggregate(facts, &self.name, at) {

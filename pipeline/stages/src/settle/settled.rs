@@ -36,7 +36,7 @@ impl Route<Settled> for SettledRoute {
         match output {
             Settled::Entry(entry, term) => {
                 let mut record = self.ledger.encode(codec, entry.as_ref())?;
-                let term = (TERM.to_owned(), term.to_string().into());
+                let term = (TERM.into(), term.to_string().into());
                 record.headers.push(term);
                 Ok(record)
             }

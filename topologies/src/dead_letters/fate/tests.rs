@@ -281,11 +281,7 @@ fn an_edit_changes_the_value_and_nothing_else() {
     );
     let told: penstock_schemas::Chunk = Codec::default().decode(&mended.value.unwrap()).unwrap();
     assert_eq!(told.text, "x");
-    let names: Vec<&str> = as_it_was
-        .headers
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let names: Vec<&str> = as_it_was.headers.iter().map(|(name, _)| &**name).collect();
     assert!(names.contains(&"kept") && !names.contains(&"dlq.reason"));
     assert_eq!(lineage_count(&as_it_was), "2");
 

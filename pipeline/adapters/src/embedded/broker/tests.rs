@@ -25,10 +25,10 @@ fn spec(name: &str, compacted: bool, retention_hours: Option<u32>) -> TopicSpec 
 
 fn record(topic: &str, key: &str, value: &str) -> Outgoing {
     Outgoing {
-        topic: topic.into(),
+        topic: topic.to_owned().into(),
         key: Some(key.to_owned().into()),
         value: Some(value.to_owned().into()),
-        headers: vec![("of".to_owned(), value.to_owned().into())],
+        headers: vec![("of".into(), value.to_owned().into())],
     }
 }
 

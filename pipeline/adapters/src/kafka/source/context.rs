@@ -223,9 +223,10 @@ fn starts<C: ConsumerContext>(
     let committed = again(|| consumer.committed_offsets(list.clone(), LOOKUP_LIMIT))
         .map_err(|error| classify(&error, &doing))?;
     let mut assignments = Vec::new();
+    let mut names = convert::Names::default();
     for element in committed.elements() {
         let partition = Partition {
-            topic: element.topic().into(),
+            topic: names.shared(element.topic()),
             number: element.partition(),
         };
         let (first, end) =

@@ -4,26 +4,25 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use penstock_runtime::{Failure, Record};
+use penstock_runtime::Failure;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Tagged;
+use super::Chunk;
 use super::context::{Context, Control, Shared};
 use super::thread::{CHANNEL_BYTES, Command, Poller};
 use crate::kafka::classify;
 use crate::kafka::config::KafkaConfig;
-use crate::kafka::convert;
 
-/// Records between the poll thread and the loop, at most.
-const DATA_CHANNEL: usize = 256;
+/// Turns of partitions between the poll thread and the loop, at most.
+const DATA_CHANNEL: usize = 8;
 
 pub(super) struct Member {
     pub(super) shared: Arc<Shared>,
     /// The poll thread owns the consumer, so that its drop, which may hang, happens there.
     pub(super) consumer: Weak<BaseConsumer<Context>>,
     pub(super) control: mpsc::UnboundedReceiver<Control>,
-    pub(super) data: mpsc::Receiver<Tagged>,
+    pub(super) data: mpsc::Receiver<Chunk>,
     commands: std::sync::mpsc::Sender<Command>,
     ended: Option<oneshot::Receiver<()>>,
 }
@@ -78,9 +77,9 @@ impl Member {
         Ok(())
     }
 
-    /// A record has left the channel: once it is half empty the poll thread is told, if it waits for that.
-    pub(super) fn took(&self, record: &Record) {
-        self.shared.took(convert::weight(record));
+    /// Records have left the channel: once it is half empty the poll thread is told, if it waits for that.
+    pub(super) fn took(&self, chunk: &Chunk) {
+        self.shared.took(chunk.bytes);
         let room =
             self.data.len() <= DATA_CHANNEL / 2 && self.shared.queued_bytes() <= CHANNEL_BYTES / 2;
         if room && self.shared.full.load(Ordering::SeqCst) {

@@ -3,6 +3,7 @@
 //! so that a loop that is slow with records still hears of a rebalance at once. A consumer that is stuck is made anew.
 
 mod bell;
+mod chunk;
 mod context;
 mod member;
 mod thread;
@@ -18,6 +19,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::chunk::Chunk;
 use self::context::Control;
 use self::member::Member;
 use self::thread::Command;
@@ -28,12 +30,6 @@ use super::{classify, convert};
 /// How long `close` waits for the consumer to leave its group: librdkafka's close is known to hang.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 const COMMIT_LIMIT: Duration = Duration::from_secs(30);
-
-/// A record and the assignment it was read under.
-struct Tagged {
-    record: Record,
-    generation: u64,
-}
 
 /// One member of a consumer group.
 pub struct KafkaSource {
@@ -47,9 +43,11 @@ pub struct KafkaSource {
     known: HashMap<Partition, Known>,
     paused: HashSet<Partition>,
     /// Records of paused partitions that were on their way already.
-    held: HashMap<Partition, VecDeque<Tagged>>,
-    /// Records to give before the channel's.
-    ready: VecDeque<Tagged>,
+    held: HashMap<Partition, VecDeque<Chunk>>,
+    /// What came out of the channel and is not looked at yet.
+    arrived: VecDeque<Chunk>,
+    /// Records to give: of assignments that hold, and of no paused partition.
+    ready: VecDeque<Chunk>,
 }
 
 /// Whether the consumer is being made anew.
@@ -74,6 +72,7 @@ impl KafkaSource {
             known: HashMap::new(),
             paused: HashSet::new(),
             held: HashMap::new(),
+            arrived: VecDeque::new(),
             ready: VecDeque::new(),
         })
     }
@@ -89,6 +88,7 @@ impl KafkaSource {
         let partitions = self.known.drain().map(|(partition, _)| partition).collect();
         self.paused.clear();
         self.held.clear();
+        self.arrived.clear();
         self.ready.clear();
         let (ack, done) = RevokeAck::new();
         self.renewal = Renewal::LettingGo(done);
@@ -119,6 +119,7 @@ impl KafkaSource {
                         heard: Instant::now(),
                     };
                     self.known.insert(assignment.partition.clone(), known);
+                    self.drop_read(&assignment.partition);
                 }
                 Ok(Event::Assigned(assignments))
             }
@@ -126,7 +127,7 @@ impl KafkaSource {
                 for partition in &partitions {
                     self.known.remove(partition);
                     self.paused.remove(partition);
-                    self.held.remove(partition);
+                    self.drop_read(partition);
                 }
                 Ok(Event::Revoked(partitions, ack))
             }
@@ -134,23 +135,43 @@ impl KafkaSource {
         }
     }
 
-    /// The record, if the loop is to see it now: not of an assignment that is over, and not of a paused partition.
-    fn admit(&mut self, tagged: Tagged) -> Option<Record> {
-        let partition = &tagged.record.partition;
-        let known = self.known.get_mut(partition)?;
-        if known.generation != tagged.generation {
-            return None;
+    /// Drops what was read of a partition under an assignment that is over.
+    fn drop_read(&mut self, partition: &Partition) {
+        self.held.remove(partition);
+        self.ready.retain(|chunk| chunk.partition != *partition);
+    }
+
+    /// Puts records where the loop will find them: not those of an assignment that is over, later those of a paused
+    /// partition.
+    fn admit(&mut self, chunk: Chunk) {
+        let Some(known) = self.known.get_mut(&chunk.partition) else {
+            return;
+        };
+        if known.generation != chunk.generation {
+            return;
         }
-        known.next = tagged.record.offset + 1;
+        known.next = chunk.end();
         known.heard = Instant::now();
-        if self.paused.contains(partition) {
-            self.held
-                .entry(partition.clone())
-                .or_default()
-                .push_back(tagged);
-            return None;
+        if !self.paused.contains(&chunk.partition) {
+            self.ready.push_back(chunk);
+            return;
         }
-        Some(tagged.record)
+        match self.held.get_mut(&chunk.partition) {
+            Some(held) => held.push_back(chunk),
+            None => {
+                self.held.insert(chunk.partition.clone(), [chunk].into());
+            }
+        }
+    }
+
+    fn next_ready(&mut self) -> Option<Record> {
+        while let Some(chunk) = self.ready.front_mut() {
+            if let Some(record) = chunk.pop() {
+                return Some(record);
+            }
+            self.ready.pop_front();
+        }
+        None
     }
 }
 
@@ -164,11 +185,11 @@ impl Source for KafkaSource {
             if let Ok(control) = self.member.control.try_recv() {
                 return self.apply(control);
             }
-            if let Some(tagged) = self.ready.pop_front() {
-                if let Some(record) = self.admit(tagged) {
-                    return Ok(Event::Record(record));
-                }
-                continue;
+            while let Some(chunk) = self.arrived.pop_front() {
+                self.admit(chunk);
+            }
+            if let Some(record) = self.next_ready() {
+                return Ok(Event::Record(record));
             }
             tokio::select! {
                 biased;
@@ -176,10 +197,10 @@ impl Source for KafkaSource {
                     Some(control) => return self.apply(control),
                     None => return Err(self.member.gone()),
                 },
-                tagged = self.member.data.recv() => match tagged {
-                    Some(tagged) => {
-                        self.member.took(&tagged.record);
-                        self.ready.push_back(tagged);
+                chunk = self.member.data.recv() => match chunk {
+                    Some(chunk) => {
+                        self.member.took(&chunk);
+                        self.arrived.push_back(chunk);
                     }
                     None => return Err(self.member.gone()),
                 },
@@ -193,6 +214,14 @@ impl Source for KafkaSource {
         }
     }
 
+    fn ready(&mut self) -> Option<Record> {
+        // Only what was looked at after control was asked: an assignment or a revoke may stand before the rest.
+        if !self.member.control.is_empty() {
+            return None;
+        }
+        self.next_ready()
+    }
+
     fn pause(&mut self, partitions: &[Partition]) -> Result<(), Failure> {
         let new: Vec<Partition> = partitions
             .iter()
@@ -204,6 +233,14 @@ impl Source for KafkaSource {
             return Ok(());
         }
         self.paused.extend(new.iter().cloned());
+        for chunk in std::mem::take(&mut self.ready) {
+            if !self.paused.contains(&chunk.partition) {
+                self.ready.push_back(chunk);
+                continue;
+            }
+            let held = self.held.entry(chunk.partition.clone()).or_default();
+            held.push_back(chunk);
+        }
         self.member.tell(Command::Pause(new))
     }
 

@@ -12,21 +12,23 @@ use penstock_runtime::Partition;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::Message as _;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::Tagged;
+use super::Chunk;
 use super::context::{Context, Shared};
 use crate::kafka::connection::is_of_connection;
+use crate::kafka::convert::Content;
 use crate::kafka::{classify, convert};
 
 /// How long to wait for the bell at most: what does not ring it (a stop) is seen this late.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Times the consumer's queue is asked in vain before it counts as empty: a rebalance it served looks the same.
 const NOTHING: usize = 2;
-/// Records taken of one partition before the others have their turn.
+/// Records taken of one partition before the others have their turn, and bytes: they go to the loop together.
 const TURN: usize = 64;
+const TURN_BYTES: usize = 256 * 1024;
 /// Bytes in the data channel, at most, unless one record alone is larger.
 pub(super) const CHANNEL_BYTES: usize = 4 * 1024 * 1024;
 
@@ -52,21 +54,20 @@ struct Lane {
 pub(super) struct Poller {
     consumer: Arc<BaseConsumer<Context>>,
     shared: Arc<Shared>,
-    data: mpsc::Sender<Tagged>,
+    data: mpsc::Sender<Chunk>,
     commands: commands::Receiver<Command>,
     lanes: HashMap<Partition, Lane>,
-    /// What did not fit the channel: a record, and those that came by the consumer's own queue.
-    backlog: VecDeque<Tagged>,
+    /// What is not in the channel yet: records of one turn, and those that came by the consumer's own queue.
+    backlog: VecDeque<Chunk>,
     /// Paused by the loop.
     paused: HashSet<Partition>,
-    topics: HashMap<String, Arc<str>>,
 }
 
 impl Poller {
     pub(super) fn new(
         consumer: Arc<BaseConsumer<Context>>,
         shared: Arc<Shared>,
-        data: mpsc::Sender<Tagged>,
+        data: mpsc::Sender<Chunk>,
         commands: commands::Receiver<Command>,
     ) -> Self {
         Self {
@@ -77,7 +78,6 @@ impl Poller {
             lanes: HashMap::new(),
             backlog: VecDeque::new(),
             paused: HashSet::new(),
-            topics: HashMap::new(),
         }
     }
 
@@ -117,7 +117,14 @@ impl Poller {
                     // that queue by now: the order holds.
                     self.shared.reassigned.store(false, Ordering::SeqCst);
                     self.open_lanes();
-                    self.keep(&message);
+                    let partition = Partition {
+                        topic: message.topic().into(),
+                        number: message.partition(),
+                    };
+                    let generation = self.shared.assigned().get(&partition).copied();
+                    if let Some(generation) = generation {
+                        self.keep(&partition, generation, convert::content(&message));
+                    }
                     nothing = 0;
                 }
                 Some(Err(error)) => self.report(&error),
@@ -175,25 +182,14 @@ impl Poller {
         let mut more = false;
         let lanes = std::mem::take(&mut self.lanes);
         let mut full = false;
-        'lanes: for (partition, lane) in &lanes {
+        for (partition, lane) in &lanes {
             if self.paused.contains(partition) {
                 continue;
             }
-            let mut taken = 0;
-            while let Some(polled) = lane.queue.poll(Duration::ZERO) {
-                match polled {
-                    Ok(message) => self.keep(&message),
-                    Err(error) => self.report(&error),
-                }
-                if !self.deliver() {
-                    full = true;
-                    break 'lanes;
-                }
-                taken += 1;
-                if taken == TURN {
-                    more = true;
-                    break;
-                }
+            more |= self.take_turn(partition, lane);
+            if !self.deliver() {
+                full = true;
+                break;
             }
         }
         self.lanes = lanes;
@@ -204,21 +200,41 @@ impl Poller {
         }
     }
 
+    /// Takes of one partition what its turn allows; says whether there may be more.
+    fn take_turn(&mut self, partition: &Partition, lane: &Lane) -> bool {
+        let (mut taken, mut bytes) = (0, 0);
+        while taken < TURN && bytes < TURN_BYTES {
+            let Some(polled) = lane.queue.poll(Duration::ZERO) else {
+                return false;
+            };
+            match polled {
+                Ok(message) => {
+                    let content = convert::content(&message);
+                    bytes += convert::weight(&content);
+                    self.keep(partition, lane.generation, content);
+                }
+                Err(error) => self.report(&error),
+            }
+            taken += 1;
+        }
+        true
+    }
+
     /// Moves the backlog into the channel; false if there was no room for all of it.
     fn deliver(&mut self) -> bool {
-        while let Some(tagged) = self.backlog.pop_front() {
-            let bytes = convert::weight(&tagged.record);
+        while let Some(chunk) = self.backlog.pop_front() {
+            let bytes = chunk.bytes;
             let queued = self.shared.queued_bytes();
             if queued > 0 && queued + bytes > CHANNEL_BYTES {
-                self.backlog.push_front(tagged);
+                self.backlog.push_front(chunk);
                 return false;
             }
             self.shared.sent(bytes);
-            match self.data.try_send(tagged) {
+            match self.data.try_send(chunk) {
                 Ok(()) => {}
-                Err(TrySendError::Full(tagged)) => {
+                Err(TrySendError::Full(chunk)) => {
                     self.shared.took(bytes);
-                    self.backlog.push_front(tagged);
+                    self.backlog.push_front(chunk);
                     return false;
                 }
                 // The source is closing.
@@ -228,20 +244,14 @@ impl Poller {
         true
     }
 
-    fn keep(&mut self, message: &BorrowedMessage<'_>) {
-        let topic = match self.topics.get(message.topic()) {
-            Some(topic) => topic.clone(),
-            None => {
-                let topic: Arc<str> = message.topic().into();
-                self.topics
-                    .insert(message.topic().to_owned(), topic.clone());
-                topic
+    fn keep(&mut self, partition: &Partition, generation: u64, content: Content) {
+        match self.backlog.back_mut() {
+            Some(chunk) if chunk.takes(partition, generation) => chunk.push(content),
+            _ => {
+                let mut chunk = Chunk::of(partition.clone(), generation);
+                chunk.push(content);
+                self.backlog.push_back(chunk);
             }
-        };
-        let record = convert::record(message, &topic);
-        let generation = self.shared.assigned().get(&record.partition).copied();
-        if let Some(generation) = generation {
-            self.backlog.push_back(Tagged { record, generation });
         }
     }
 

@@ -6,7 +6,7 @@ pub(super) async fn records_come_back_as_they_were_sent(world: World) {
     world.topic("t", 1).await;
     let sink = KafkaSink::new(&world.config).unwrap();
     let large = Bytes::from(vec![7u8; 4 * 1024 * 1024]);
-    let header = |name: &str, value: &str| (name.to_owned(), Bytes::from(value.to_owned()));
+    let header = |name: &'static str, value: &str| (name.into(), Bytes::from(value.to_owned()));
     let sent = vec![
         Outgoing {
             headers: vec![header("a", "1"), header("b", ""), header("a", "2")],

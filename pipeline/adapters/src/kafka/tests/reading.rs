@@ -119,7 +119,7 @@ pub(super) async fn the_ledger_is_read_back_newest_entry_by_document(mut world: 
     let of_term = |term: i64, entry: &LedgerEntry, group: &str| {
         let mut entry = entry.clone();
         entry.group = group.to_owned();
-        let headers = vec![(TERM.to_owned(), term.to_string().into())];
+        let headers = vec![(TERM.into(), term.to_string().into())];
         Outgoing {
             headers,
             ..record(&entry, true)

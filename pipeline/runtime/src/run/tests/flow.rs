@@ -50,8 +50,8 @@ async fn every_verdict_ends_where_it_should() {
 async fn outputs_carry_lineage_and_trace_context() {
     let world = World::new(1);
     let mut headers = vec![
-        ("traceparent".to_owned(), Bytes::from_static(b"00-1-2-01")),
-        ("private".to_owned(), Bytes::from_static(b"stays behind")),
+        ("traceparent".into(), Bytes::from_static(b"00-1-2-01")),
+        ("private".into(), Bytes::from_static(b"stays behind")),
     ];
     headers.extend(lineage::Origin::of(&section(0)).headers());
     let value = Codec::default().encode(&section(0)).unwrap();
