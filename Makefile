@@ -2,6 +2,7 @@
 # make test   set up and run every test
 # make check  format, lints, docs, licences: the fast things
 # make bench  speed, side by side with peers
+# make bench-loop  the loop beside bare librdkafka and Kafka Streams (tests/benches)
 # make build · make model · make lean · make clean-data
 
 SHELL := bash
@@ -17,7 +18,7 @@ export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 ALL = --workspace --locked
 DATA ?= penstock-data
 
-.PHONY: demo test check lean bench build model setup clean-data
+.PHONY: demo test check lean bench bench-loop build model setup clean-data
 
 setup:
 	@scripts/setup.sh
@@ -50,6 +51,12 @@ bench: build model
 	@$(BIN) bench parse samples
 	@$(BIN) bench embed
 	@$(BIN) bench ingest samples
+
+bench-loop: build
+	@scripts/setup.sh servers streams
+	@$(CARGO_TARGET_DIR)/debug/bench-loop compare
+	@$(CARGO_TARGET_DIR)/debug/bench-loop poison
+	@$(CARGO_TARGET_DIR)/debug/bench-loop backlog
 
 clean-data:
 	rm -rf "$(DATA)"
