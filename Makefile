@@ -2,6 +2,7 @@
 # make test   set up and run every test
 # make check  format, lints, docs, licences: the fast things
 # make bench  speed, side by side with peers
+# make load   documents at a set rate on a real cluster; a slow store, a store that is away
 # make build · make model · make lean · make clean-data
 
 SHELL := bash
@@ -17,7 +18,7 @@ export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 ALL = --workspace --locked
 DATA ?= penstock-data
 
-.PHONY: demo test check lean bench build model setup clean-data
+.PHONY: demo test check lean bench load build model setup clean-data
 
 setup:
 	@scripts/setup.sh
@@ -50,6 +51,11 @@ bench: build model
 	@$(BIN) bench parse samples
 	@$(BIN) bench embed
 	@$(BIN) bench ingest samples
+
+# Some eight minutes. Tables and pictures go to the target folder.
+load: build model
+	@scripts/setup.sh servers
+	@$(CARGO_TARGET_DIR)/debug/load --out $(CARGO_TARGET_DIR)/load
 
 clean-data:
 	rm -rf "$(DATA)"
