@@ -3,6 +3,7 @@
 # make check  format, lints, docs, licences: the fast things
 # make bench  speed, side by side with peers
 # make bench-loop  the loop beside bare librdkafka and Kafka Streams (tests/benches)
+# make load   documents at a set rate on a real cluster; a slow store, a store that is away
 # make build · make model · make lean · make clean-data
 
 SHELL := bash
@@ -18,7 +19,7 @@ export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 ALL = --workspace --locked
 DATA ?= penstock-data
 
-.PHONY: demo test check lean bench bench-loop build model setup clean-data
+.PHONY: demo test check lean bench bench-loop load build model setup clean-data
 
 setup:
 	@scripts/setup.sh
@@ -57,6 +58,11 @@ bench-loop: build
 	@$(CARGO_TARGET_DIR)/debug/bench-loop compare
 	@$(CARGO_TARGET_DIR)/debug/bench-loop poison
 	@$(CARGO_TARGET_DIR)/debug/bench-loop backlog
+
+# Some eight minutes. Tables and pictures go to the target folder.
+load: build model
+	@scripts/setup.sh servers
+	@$(CARGO_TARGET_DIR)/debug/load --out $(CARGO_TARGET_DIR)/load
 
 clean-data:
 	rm -rf "$(DATA)"

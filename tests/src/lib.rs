@@ -1,6 +1,7 @@
 //! Whole-system tests drive the program as a user does; this is what they share.
 
 pub mod fakes;
+mod starved;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use penstock_schemas::{Blob, Document, content_hash, document_guid, next_version
 use penstock_stages::blobs::version_prefix;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+pub use starved::Starved;
 
 /// Root of the repository.
 pub fn root() -> PathBuf {
@@ -41,6 +44,7 @@ pub fn binary() -> PathBuf {
 /// A data folder and a way to call the program on it.
 pub struct Bench {
     folder: tempfile::TempDir,
+    program: PathBuf,
 }
 
 impl Default for Bench {
@@ -51,9 +55,14 @@ impl Default for Bench {
 
 impl Bench {
     pub fn new() -> Self {
+        Self::of(binary())
+    }
+
+    /// On a program that lies elsewhere than beside a test.
+    pub fn of(program: PathBuf) -> Self {
         let folder = tempfile::tempdir();
         match folder {
-            Ok(folder) => Self { folder },
+            Ok(folder) => Self { folder, program },
             Err(error) => fail(&format!("no temporary folder: {error}")),
         }
     }
@@ -68,7 +77,7 @@ impl Bench {
 
     /// A command on this data folder, with nothing of the caller's configuration.
     pub fn command(&self, args: &[&str]) -> Command {
-        let program = binary();
+        let program = &self.program;
         assert!(
             program.exists(),
             "{} is missing: run `cargo build --workspace`, or `make test`",
@@ -266,6 +275,11 @@ impl Running {
         let id = self.child.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &id]).status();
         self.child.wait().ok()?.code()
+    }
+
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn has_ended(&mut self) -> bool {

@@ -7,6 +7,7 @@
     reason = "tests fail loudly"
 )]
 
+mod backpressure;
 mod changes;
 mod cluster;
 mod crashes;

@@ -95,10 +95,20 @@ impl World {
 
     /// Records a stage has not committed.
     pub fn lag(&self, stage: &str) -> i64 {
+        self.lag_and_end(stage).0
+    }
+
+    /// The same, with the records ever written to the topic the stage reads.
+    pub fn lag_and_end(&self, stage: &str) -> (i64, i64) {
+        let lags = self.lags_of(stage);
+        let sum = |of: fn(&Lag) -> i64| lags.iter().map(of).sum();
+        (sum(Lag::records), sum(|it| it.end))
+    }
+
+    fn lags_of(&self, stage: &str) -> Vec<Lag> {
         let topology = topology();
         let stage = topology.iter().find(|it| it.name == stage).unwrap();
-        let lags = self.lags(&group_of(stage.name), stage.from);
-        lags.iter().map(|it| it.records()).sum()
+        self.lags(&group_of(stage.name), stage.from)
     }
 
     /// Where a group stands.

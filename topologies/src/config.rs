@@ -3,6 +3,7 @@
 mod properties;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use toml::{Table, Value};
 use crate::cli::Common;
 
 pub use properties::Properties;
+pub use throttle::ThrottleSettings;
 
 /// All that can be set. Empty text means not set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,7 @@ pub struct Config {
     pub embed: EmbedSettings,
     pub link: LinkSettings,
     pub settle: SettleSettings,
+    pub throttle: ThrottleSettings,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,6 +146,7 @@ impl Default for Config {
                 partial: PartialSetting::Hide,
                 abandon_after_hours: 7 * 24,
             },
+            throttle: ThrottleSettings::default(),
         }
     }
 }
@@ -214,7 +218,7 @@ impl Config {
                 return wrong(key, &value, "more than 0");
             }
         }
-        Ok(())
+        self.throttle.check()
     }
 
     /// True where no cluster is configured.

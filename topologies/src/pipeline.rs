@@ -333,9 +333,11 @@ impl Pipeline {
     }
 }
 
+/// How often the lag of a group downstream is looked up.
+pub const LAG_POLL: Duration = Duration::from_secs(2);
+
 /// Tells each stage what waits for the group downstream.
 async fn watch_lag(parts: Arc<Parts>, stop: Stop) {
-    const EVERY: Duration = Duration::from_secs(2);
     let topology = topology();
     let mut paces: BTreeMap<&str, Pace> = BTreeMap::new();
     loop {
@@ -354,7 +356,7 @@ async fn watch_lag(parts: Arc<Parts>, stop: Stop) {
         }
         tokio::select! {
             () = stop.softly() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(LAG_POLL) => {}
         }
     }
 }

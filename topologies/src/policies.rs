@@ -22,6 +22,9 @@ pub struct Policies {
 impl Policies {
     pub fn of(config: &Config) -> Self {
         const AGE: Duration = Duration::from_millis(20);
+        let marks = config.throttle.policy();
+        let few = |most| few(most, &marks);
+        let batches = |count, age| batches(count, age, &marks);
         let mut embed = batches(64, AGE);
         embed.window.cost = config.embed.batch_tokens;
         embed.throttle.tolerance = OWN_WORK;
@@ -46,8 +49,9 @@ impl Policies {
     /// For a replay: it goes on while nobody waits, and makes room long before live records pile up.
     pub fn behind(mut self) -> Self {
         for policy in self.every() {
-            policy.throttle.lag_low = 100;
-            policy.throttle.lag_high = 1_000;
+            let throttle = &mut policy.throttle;
+            throttle.lag_low = throttle.lag_low.min(100);
+            throttle.lag_high = throttle.lag_high.min(1_000);
         }
         self
     }
@@ -71,7 +75,7 @@ impl Policies {
 const OWN_WORK: f64 = f64::INFINITY;
 
 /// For stages whose records are heavy: one to a batch, at most `most` at once.
-fn few(most: usize) -> Policy {
+fn few(most: usize, marks: &ThrottlePolicy) -> Policy {
     Policy {
         window: WindowPolicy {
             count: 1,
@@ -85,14 +89,14 @@ fn few(most: usize) -> Policy {
             start: most,
             max: most,
             tolerance: OWN_WORK,
-            ..ThrottlePolicy::default()
+            ..marks.clone()
         },
         ..Policy::default()
     }
 }
 
 /// For stages whose records are light: many to a batch, a batch ahead of the one at work.
-fn batches(count: usize, age: Duration) -> Policy {
+fn batches(count: usize, age: Duration, marks: &ThrottlePolicy) -> Policy {
     Policy {
         window: WindowPolicy {
             count,
@@ -108,7 +112,7 @@ fn batches(count: usize, age: Duration) -> Policy {
             min: count,
             start: 2 * count,
             max: 2 * count,
-            ..ThrottlePolicy::default()
+            ..marks.clone()
         },
         ..Policy::default()
     }

@@ -65,6 +65,7 @@ impl Working {
             blobs: stores.blobs.clone(),
             recipe: craft.recipe,
             max_source: max_source(config),
+            marks: config.throttle.policy(),
         };
         let pipeline = Pipeline::start(parts.clone(), stages, stop.clone())?;
         tokio::spawn(heartbeat::beat(parts.clone(), stop.clone()));
@@ -132,6 +133,7 @@ impl Beside {
             blobs: open_blobs(config)?,
             recipe: self.owner.recipe.clone(),
             max_source: max_source(config),
+            marks: config.throttle.policy(),
         })
     }
 }
@@ -147,6 +149,7 @@ pub async fn intake_of_cluster(config: &Config) -> Result<Intake, Failure> {
         blobs: open_checked(config).await?,
         recipe: craft.recipe,
         max_source: max_source(config),
+        marks: config.throttle.policy(),
     })
 }
 

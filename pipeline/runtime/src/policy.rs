@@ -140,6 +140,10 @@ impl Default for ThrottlePolicy {
     }
 }
 
+/// How long the loop waits at most before it asks again. What was down for a minute is found within it, so that the full
+/// rate is back in 15 s; a probe so often costs nobody anything.
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+
 /// How what failed is tried again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryPolicy {
@@ -163,7 +167,7 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             base: Duration::from_millis(200),
-            max: Duration::from_secs(30),
+            max: LONGEST_WAIT,
             budget_ratio: 0.2,
             budget_floor: 10.0,
             exhausted_after: 50,
@@ -188,7 +192,7 @@ impl Default for BreakerPolicy {
         Self {
             failures: 5,
             cool_down: Duration::from_secs(1),
-            max_cool_down: Duration::from_secs(30),
+            max_cool_down: LONGEST_WAIT,
         }
     }
 }

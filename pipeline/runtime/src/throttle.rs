@@ -61,9 +61,16 @@ impl Throttle {
         self.hold_until
     }
 
-    /// An attempt came back. `cost` is the batch's, `in_flight` the records in flight with it: where they are few,
-    /// the limit was not what bounded them, and it does not grow.
-    pub fn attempted(&mut self, latency: Duration, cost: u64, in_flight: usize, now: Instant) {
+    /// An attempt came back. `cost` is the batch's, `succeeded` how many of its records did, `in_flight` the records in
+    /// flight with it: where they are few, the limit was not what bounded them, and it does not grow.
+    pub fn attempted(
+        &mut self,
+        latency: Duration,
+        cost: u64,
+        succeeded: usize,
+        in_flight: usize,
+        now: Instant,
+    ) {
         self.stage.sample(latency, cost);
         let in_demand = in_flight as f64 * 2.0 >= self.limit * self.downstream_share();
         if self.is_slow() {
@@ -74,8 +81,13 @@ impl Throttle {
                 None => 1.0,
                 Some(_) => 1.0 / self.limit.max(1.0),
             };
-            self.limit = (self.limit + step).min(self.policy.max as f64);
+            self.limit = (self.limit + step * succeeded as f64).min(self.policy.max as f64);
         }
+    }
+
+    /// The other side was down and is back. That it refused says nothing of what it can do: growth begins anew.
+    pub fn recovered(&mut self) {
+        self.shrunk_at = None;
     }
 
     /// The other side refused for now.
@@ -120,40 +132,10 @@ impl Throttle {
         self.limit = (self.limit * self.policy.back_off).max(self.policy.min.max(1) as f64);
     }
 
-    /// By the records that wait, or by the time they will take, whichever is more.
     fn downstream_share(&self) -> f64 {
-        let Some(backlog) = self.downstream else {
-            return 1.0;
-        };
-        let policy = &self.policy;
-        let by_records = share(
-            backlog.records as f64,
-            policy.lag_low as f64,
-            policy.lag_high as f64,
-        );
-        match backlog.seconds {
-            // A handful may take long, and is worth having there.
-            Some(seconds) if backlog.records > policy.lag_least => {
-                let (low, high) = (policy.lag_time_low, policy.lag_time_high);
-                by_records.min(share(seconds, low.as_secs_f64(), high.as_secs_f64()))
-            }
-            _ => by_records,
-        }
+        let share = |backlog: Backlog| backlog.share(&self.policy);
+        self.downstream.map_or(1.0, share)
     }
-}
-
-/// 1 up to `low`, 0 from `high`; in between down to a thousandth, by the same part for each step. So the pull towards the
-/// balance depends on what is downstream, not on how many replicas send or how much they could: a straight line swings
-/// where there are many.
-fn share(lag: f64, low: f64, high: f64) -> f64 {
-    const LEAST: f64 = 0.001;
-    if lag <= low {
-        return 1.0;
-    }
-    if lag >= high {
-        return 0.0;
-    }
-    LEAST.powf((lag - low) / (high - low))
 }
 
 /// Latency per unit of cost, by the size of what was done: small batches pay more for each record, and compared with
@@ -239,8 +221,8 @@ mod tests {
         let mut busy = Throttle::new(policy());
         let mut idle = Throttle::new(policy());
         for _ in 0..100 {
-            busy.attempted(10 * MS, 1, busy.limit(now), now);
-            idle.attempted(10 * MS, 1, 1, now);
+            busy.attempted(10 * MS, 1, 1, busy.limit(now), now);
+            idle.attempted(10 * MS, 1, 1, 1, now);
         }
         assert!(busy.limit(now) > 14, "{}", busy.limit(now));
         assert_eq!(idle.limit(now), 10);
@@ -255,7 +237,8 @@ mod tests {
             let records = if round % 3 == 0 { 64 } else { 1 + round % 5 };
             let latency = 5 * MS + MS / 20 * records;
             now += latency;
-            throttle.attempted(latency, u64::from(records), throttle.limit(now), now);
+            let limit = throttle.limit(now);
+            throttle.attempted(latency, u64::from(records), records as usize, limit, now);
             throttle.produced(latency, records as usize, now);
         }
         assert!(throttle.limit(now) > 10, "{}", throttle.limit(now));
@@ -265,7 +248,7 @@ mod tests {
     fn a_push_back_halves_once_per_round_trip_and_holds_as_asked() {
         let now = Instant::now();
         let mut throttle = Throttle::new(policy());
-        throttle.attempted(10 * MS, 1, 0, now);
+        throttle.attempted(10 * MS, 1, 1, 0, now);
         for _ in 0..10 {
             throttle.pushed_back(None, now);
         }
@@ -334,7 +317,7 @@ mod tests {
         let mut throttle = Throttle::new(policy());
         for step in 0..200_u32 {
             now += 50 * MS;
-            throttle.attempted((10 + step) * MS, 1, 100, now);
+            throttle.attempted((10 + step) * MS, 1, 1, 100, now);
         }
         assert!(throttle.limit(now) < 10, "{}", throttle.limit(now));
     }
@@ -346,7 +329,7 @@ mod tests {
         for step in 0..200_u32 {
             now += 50 * MS;
             let cost = 1 + step % 20;
-            throttle.attempted(cost * 10 * MS, u64::from(cost), 100, now);
+            throttle.attempted(cost * 10 * MS, u64::from(cost), 1, 100, now);
         }
         assert!(throttle.limit(now) > 10, "large batches are not slow");
     }
@@ -363,7 +346,7 @@ mod tests {
             let queueing = (in_flight as f64 / capacity as f64).max(1.0);
             let latency = service.mul_f64(queueing);
             now += latency / u32::try_from(in_flight).unwrap();
-            throttle.attempted(latency, 1, in_flight, now);
+            throttle.attempted(latency, 1, 1, in_flight, now);
         }
         throttle.limit(now)
     }
@@ -383,7 +366,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_limit_stays_between_its_bounds(
-            told in proptest::collection::vec((0_u8..5, 0_u64..5_000), 0..200),
+            told in proptest::collection::vec((0_u8..6, 0_u64..5_000), 0..200),
         ) {
             let mut now = Instant::now();
             let mut throttle = Throttle::new(policy());
@@ -391,7 +374,8 @@ mod tests {
                 let time = Duration::from_millis(value);
                 now += time / 10;
                 match what {
-                    0 => throttle.attempted(time, value, 50, now),
+                    0 => throttle.attempted(time, value, 3, 50, now),
+                    5 => throttle.recovered(),
                     1 => throttle.pushed_back(Some(time), now),
                     2 => throttle.pushed_back(None, now),
                     3 => throttle.produced(time, 3, now),

@@ -51,6 +51,8 @@ struct State {
     objects: BTreeMap<String, Bytes>,
     uploads: BTreeMap<String, BTreeMap<usize, Bytes>>,
     faults: VecDeque<Fault>,
+    /// Every request is answered by 503.
+    down: bool,
     requests: Vec<String>,
     encryption: Option<String>,
 }
@@ -82,9 +84,16 @@ impl S3 {
         locked(&self.state).faults.extend(faults);
     }
 
+    /// Until it is mended everything is unavailable, listings too.
+    pub fn take_down(&self) {
+        locked(&self.state).down = true;
+    }
+
     /// From now on all goes well.
     pub fn mend(&self) {
-        locked(&self.state).faults.clear();
+        let mut state = locked(&self.state);
+        state.faults.clear();
+        state.down = false;
     }
 
     /// Faults nobody has met yet.
@@ -175,9 +184,10 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
         body: body.to_bytes(),
     };
     let spared = asked.key.is_empty() || asked.method == Method::DELETE;
-    let fault = match spared {
-        true => None,
-        false => locked(state).faults.pop_front(),
+    let fault = match (locked(state).down, spared) {
+        (true, _) => Some(Fault::Unavailable),
+        (false, true) => None,
+        (false, false) => locked(state).faults.pop_front(),
     };
     match fault {
         Some(Fault::Unavailable) => {

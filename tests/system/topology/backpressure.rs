@@ -1,13 +1,16 @@
 //! Pressure pauses: what is downstream decides how much is open upstream.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use penstock::ingest::Pressure;
 use penstock::pipeline::group_of;
 use penstock_runtime::ThrottlePolicy;
 use penstock_schemas::topics;
+use penstock_tests::fakes::BusStreams;
 
-use super::world::{Paper, World, close};
+use super::world::{Paper, World, close, papers};
 
 /// Records of `topic` that the group has read and not committed, by partition.
 fn open(world: &World, stage: &str, topic: &str) -> BTreeMap<i32, i64> {
@@ -119,5 +122,41 @@ async fn a_slow_store_holds_back_the_stage_before_it() {
         "embed had {most_open} open in a partition"
     );
     world.assert_no_letters();
+    assert_eq!(world.sound().await, papers.len() as u64);
+}
+
+/// The first of the chain is no stage: it heeds the lag of split all the same.
+#[tokio::test(start_paused = true)]
+async fn split_that_is_far_behind_holds_ingest_back() {
+    const HIGH: u64 = 8;
+    let papers = papers(30);
+    let world = World::new();
+    let marks = ThrottlePolicy {
+        lag_low: HIGH / 2,
+        lag_high: HIGH,
+        ..ThrottlePolicy::default()
+    };
+    let log = Arc::new(BusStreams::new(world.bus.clone()));
+    let mut pressure = Pressure::new(log, marks);
+    let sending = async {
+        for paper in &papers {
+            let slowly = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                world.send(paper).await;
+            };
+            pressure.send(slowly).await;
+        }
+    };
+    tokio::pin!(sending);
+    let sent = || world.bus.records(topics::DOCUMENTS.name()).len() as u64;
+    let held = tokio::time::timeout(Duration::from_secs(600), &mut sending).await;
+    assert!(held.is_err(), "nobody takes what is sent");
+    // Two more are on their way between two looks.
+    assert!((HIGH..=HIGH + 2).contains(&sent()), "{}", sent());
+
+    let pipeline = world.start();
+    sending.await;
+    world.quiet().await;
+    close(pipeline).await;
     assert_eq!(world.sound().await, papers.len() as u64);
 }

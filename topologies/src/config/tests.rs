@@ -73,6 +73,22 @@ fn errors_say_what_and_where() {
         &["shard.overlap_tokens", "at most half"],
     );
     check(load("[settle]\npartial = \"maybe\"", &[], &[]), &["maybe"]);
+    check(
+        load("[throttle]\nlag_hihg = 7", &[], &[]),
+        &["throttle.lag_hihg", "did you mean throttle.lag_high"],
+    );
+    check(
+        load("", &[], &["throttle.lag_high=50000"]),
+        &["throttle.lag_high is 50000", "throttle.lag_low"],
+    );
+    check(
+        load("", &[("PENSTOCK_THROTTLE_LAG_SECONDS_HIGH", "3")], &[]),
+        &[
+            "throttle.lag_seconds_high is 3",
+            "lag_seconds_low, which is 10",
+        ],
+    );
+    check(load("[throttle]\nlag_low = -1", &[], &[]), &["lag_low"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `penstock ingest`: send what is new or changed, and wait until every document is accounted for.
 
 mod known;
+mod pressure;
 mod progress;
 mod report;
 mod walk;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use penstock_adapters::kafka::Tail;
-use penstock_runtime::{Failure, Route, Sink};
+use penstock_runtime::{Failure, Route, Sink, ThrottlePolicy};
 use penstock_schemas::{
     Codec, Completed, Completion, DeadRef, Document, content_hash, document_guid, next_version,
     topics,
@@ -20,6 +21,7 @@ use penstock_stages::blobs::{self, Blobs, version_prefix};
 use uuid::Uuid;
 
 pub use known::{Known, Newest, Verdict, deletion};
+pub use pressure::Pressure;
 pub use progress::Bars;
 pub use report::{DeadLetter, Documents, Report, Unreadable};
 pub use walk::{Found, Sidecar, Walked, sidecar_of, walk};
@@ -35,6 +37,8 @@ pub struct Intake {
     pub recipe: String,
     /// Largest source, bytes.
     pub max_source: u64,
+    /// How far split may lag.
+    pub marks: ThrottlePolicy,
 }
 
 /// Documents that were sent and are not accounted for, with the path to show.
@@ -61,6 +65,7 @@ impl Intake {
         for (path, reason) in &walked.unreadable {
             report.unreadable.push(unreadable(path, reason.clone()));
         }
+        let mut pressure = Pressure::new(self.log.clone(), self.marks.clone());
         let mut pending = Pending::default();
         let mut seen = HashSet::new();
         for found in &walked.files {
@@ -68,15 +73,19 @@ impl Intake {
             seen.insert(id);
             match self.candidate(id, &args.group, found).await {
                 Ok(candidate) => {
-                    self.decide(candidate, known, args.retry, &mut pending, report)
-                        .await?;
+                    let sent = self.decide(candidate, known, args.retry, &mut pending, report);
+                    if let Some((document, bytes)) = sent {
+                        let sending = self.hand_over(document, bytes, &mut pending);
+                        pressure.send(sending).await?;
+                    }
                 }
                 Err(reason) => report.unreadable.push(unreadable(&found.file, reason)),
             }
             bars.sent(pending.waiting.len());
         }
         if args.prune {
-            self.prune(&walked, known, &seen, &args.group, &mut pending)
+            let gone = known.gone(&walked.sources, &seen);
+            self.prune(&gone, &args.group, &mut pressure, &mut pending)
                 .await?;
         }
         for (id, version) in known.being_removed() {
@@ -135,14 +144,15 @@ impl Intake {
         })
     }
 
-    async fn decide(
+    /// The document with its new version, where it is to be sent.
+    fn decide(
         &self,
         candidate: Candidate,
         known: &Known,
         retry: bool,
         pending: &mut Pending,
         report: &mut Report,
-    ) -> Result<(), Failure> {
+    ) -> Option<(Document, bytes::Bytes)> {
         let Candidate {
             mut document,
             bytes,
@@ -159,27 +169,38 @@ impl Intake {
                     self.max_source
                 ),
             });
-            return Ok(());
+            return None;
         }
         let id = document.document_guid;
         let after = match known.judge(&document, &self.recipe) {
             Verdict::Unchanged => {
                 report.documents.unchanged += 1;
-                return Ok(());
+                return None;
             }
             Verdict::DeadBefore(dead) if !retry => {
                 report.documents.dead_lettered_before += 1;
                 report.dead_letters.extend(letters(&document.path, &dead));
-                return Ok(());
+                return None;
             }
             Verdict::DeadBefore(_) => known.newest(id).map(|it| it.version),
             Verdict::Await(version) => {
                 pending.waiting.insert(id, (version, document.path));
-                return Ok(());
+                return None;
             }
             Verdict::Send { after } => after,
         };
         document.version = next_version(after);
+        Some((document, bytes))
+    }
+
+    /// Stores the bytes, then produces the record that names them.
+    async fn hand_over(
+        &self,
+        mut document: Document,
+        bytes: bytes::Bytes,
+        pending: &mut Pending,
+    ) -> Result<(), Failure> {
+        let id = document.document_guid;
         let prefix = version_prefix(&document.group, id, document.version);
         document.blob = Some(blobs::store(self.blobs.as_ref(), &prefix, bytes).await?);
         self.produce(&document).await?;
@@ -191,16 +212,15 @@ impl Intake {
 
     async fn prune(
         &self,
-        walked: &Walked,
-        known: &Known,
-        seen: &HashSet<Uuid>,
+        gone: &[(Uuid, &Newest)],
         group: &str,
+        pressure: &mut Pressure,
         pending: &mut Pending,
     ) -> Result<(), Failure> {
-        for (id, newest) in known.gone(&walked.sources, seen) {
-            let record = deletion(id, group, newest);
-            self.produce(&record).await?;
-            pending.waiting.insert(id, (record.version, record.path));
+        for (id, newest) in gone {
+            let record = deletion(*id, group, newest);
+            pressure.send(self.produce(&record)).await?;
+            pending.waiting.insert(*id, (record.version, record.path));
         }
         Ok(())
     }

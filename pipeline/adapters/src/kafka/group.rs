@@ -14,6 +14,8 @@ pub struct Standing {
     pub state: String,
     /// `client@host`, sorted.
     pub members: Vec<String>,
+    /// The broker's own names of them, sorted. Who leaves and comes back has another.
+    pub ids: Vec<String>,
 }
 
 impl Standing {
@@ -33,15 +35,20 @@ pub async fn standing_of(config: &KafkaConfig, group: &str) -> Result<Standing, 
             consumer.fetch_group_list(Some(&group), limit)
         })?;
         let found = list.groups().iter().find(|found| found.name() == group);
-        let mut members: Vec<String> = found
+        let (mut members, mut ids): (Vec<String>, Vec<String>) = found
             .iter()
             .flat_map(|found| found.members())
-            .map(|member| format!("{}@{}", member.client_id(), member.client_host()))
-            .collect();
+            .map(|member| {
+                let member_at = format!("{}@{}", member.client_id(), member.client_host());
+                (member_at, member.id().to_owned())
+            })
+            .unzip();
         members.sort();
+        ids.sort();
         Ok(Standing {
             state: found.map(|it| it.state().to_owned()).unwrap_or_default(),
             members,
+            ids,
         })
     })
     .await

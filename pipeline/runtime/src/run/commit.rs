@@ -58,7 +58,8 @@ where
 
     /// Commits what is closed, once an interval.
     pub async fn commit(&mut self, source: &mut dyn Source, now: Instant) -> Result<(), Failure> {
-        if self.commit_at > now {
+        // Put off until the tick is over, but no longer: a stage may tick with hardly a pause.
+        if self.commit_at > now || self.tick.pending {
             return Ok(());
         }
         self.commit_at = now + self.policy.commit_every;

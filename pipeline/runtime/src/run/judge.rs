@@ -91,7 +91,11 @@ where
             });
         }
         self.successes += succeeded as u64;
-        self.throttle.attempted(latency, cost, were_in_flight, now);
+        if succeeded > 0 && !self.breaker.is_closed() {
+            self.throttle.recovered();
+        }
+        self.throttle
+            .attempted(latency, cost, succeeded, were_in_flight, now);
         if succeeded > 0 {
             self.breaker.succeeded();
         }

@@ -1,5 +1,7 @@
 use tokio::time::Instant;
 
+use crate::policy::ThrottlePolicy;
+
 /// What waits for a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backlog {
@@ -16,6 +18,35 @@ impl Backlog {
             seconds: None,
         }
     }
+
+    /// What is left of the permitted in-flight of those that feed the group, 0 to 1: by the records that wait, or by the
+    /// time they will take, whichever says less.
+    pub fn share(&self, policy: &ThrottlePolicy) -> f64 {
+        let (low, high) = (policy.lag_low as f64, policy.lag_high as f64);
+        let by_records = share(self.records as f64, low, high);
+        match self.seconds {
+            // A handful may take long, and is worth having there.
+            Some(seconds) if self.records > policy.lag_least => {
+                let (low, high) = (policy.lag_time_low, policy.lag_time_high);
+                by_records.min(share(seconds, low.as_secs_f64(), high.as_secs_f64()))
+            }
+            _ => by_records,
+        }
+    }
+}
+
+/// 1 up to `low`, 0 from `high`; in between down to a thousandth, by the same part for each step. So the pull towards the
+/// balance depends on what is downstream, not on how many replicas send or how much they could: a straight line swings
+/// where there are many.
+fn share(lag: f64, low: f64, high: f64) -> f64 {
+    const LEAST: f64 = 0.001;
+    if lag <= low {
+        return 1.0;
+    }
+    if lag >= high {
+        return 0.0;
+    }
+    LEAST.powf((lag - low) / (high - low))
 }
 
 /// How fast a group works, told from where it stands at each look.

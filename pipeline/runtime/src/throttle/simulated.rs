@@ -70,7 +70,7 @@ impl Chain {
             // After Little's law: so many in flight, each for so long.
             let begun = in_flight as f64 * TURN.div_duration_f64(SERVICE);
             for _ in 0..begun.round() as usize {
-                throttle.attempted(SERVICE, 1, in_flight, self.now);
+                throttle.attempted(SERVICE, 1, 1, in_flight, self.now);
             }
             *sent = begun * FAN_OUT;
         }

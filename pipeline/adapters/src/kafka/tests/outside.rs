@@ -44,6 +44,15 @@ pub(super) async fn a_group_is_moved_only_while_nobody_is_in_it(world: World) {
         .unwrap();
     let lags = world.lags("g", "t").await.unwrap();
     assert_eq!(lags[0].committed, Some(4));
+
+    // The same client in the same place, and another member.
+    let mut again = world.source("g", "t");
+    assert_eq!(records(&mut again, 1).await[0].offset, 4);
+    let back = standing_of(&world.config, &world.name("g")).await.unwrap();
+    assert_eq!(back.members, standing.members);
+    assert_eq!(back.ids.len(), 1, "{back:?}");
+    assert_ne!(back.ids, standing.ids);
+    again.close().await;
 }
 
 pub(super) async fn a_reading_starts_where_asked_and_ends_where_the_topic_ended(world: World) {

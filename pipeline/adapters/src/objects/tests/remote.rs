@@ -117,6 +117,13 @@ async fn trouble_on_the_way_is_waited_out_or_told() {
     s3.fail([Fault::Unavailable; 3]);
     let failure = objects.write("g/d/x", bytes(3)).await.unwrap_err();
     assert_eq!(failure.class(), "transient", "{failure}");
+    s3.take_down();
+    for _ in 0..2 {
+        assert_eq!(load().await.unwrap_err().class(), "transient");
+        let failure = objects.list("g").await.unwrap_err();
+        assert_eq!(failure.class(), "transient", "{failure}");
+    }
+    s3.mend();
     // Bytes that are other ones each time are.
     s3.fail([Fault::Damaged; 2]);
     let failure = load().await.unwrap_err();

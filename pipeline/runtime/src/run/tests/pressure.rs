@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::world::*;
 use crate::Backlog;
-use crate::policy::{Cap, ThrottlePolicy};
+use crate::policy::{Cap, ThrottlePolicy, WindowPolicy};
+use crate::{Failure, Policy};
 
 async fn after(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -74,4 +75,66 @@ async fn the_lag_downstream_stops_the_intake() {
     world.caught_up().await;
     consumer.finish().await.unwrap();
     assert_eq!(world.outputs().len(), 40);
+}
+
+/// How fast records were done in the last five seconds before a store went down, and in the five after the fifteenth since
+/// it is back: records a second.
+async fn around_an_outage(policy: Policy, outage: Duration) -> (u64, u64) {
+    let mut world = World::new(2);
+    world.policy = policy;
+    *world.script.delay.lock().unwrap() = Duration::from_millis(500);
+    world.feed(2, &vec![Deed::Emit(1); 20_000]);
+    let consumer = world.start();
+    let rate = async || {
+        let before = world.gauges.processed.get();
+        after(5).await;
+        (world.gauges.processed.get() - before) / 5
+    };
+    after(10).await;
+    let before = rate().await;
+    *world.script.outage.lock().unwrap() = Some(Failure::transient("store is down"));
+    tokio::time::sleep(outage).await;
+    *world.script.outage.lock().unwrap() = None;
+    after(15).await;
+    let later = rate().await;
+    consumer.stop.hard();
+    consumer.ended().await.unwrap();
+    assert_eq!(world.dead(), []);
+    (before, later)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_full_rate_is_back_soon_after_an_outage() {
+    let heavy = |policy: &mut Policy| {
+        policy.window.count = 1;
+        (policy.throttle.start, policy.throttle.max) = (4, 4);
+        policy.cap.records = 16;
+    };
+    let light = |policy: &mut Policy| {
+        policy.window = WindowPolicy {
+            count: 64,
+            age: Duration::from_millis(20),
+            ..WindowPolicy::default()
+        };
+        policy.throttle.min = 64;
+        (policy.throttle.start, policy.throttle.max) = (128, 128);
+        policy.cap.records = 256;
+    };
+    // Wherever the end of it falls between two probes.
+    for seconds in 60..=70 {
+        for kind in [heavy, light] {
+            let mut policy = Policy {
+                jitter_seed: Some(seconds),
+                ..Policy::default()
+            };
+            kind(&mut policy);
+            let outage = Duration::from_secs(seconds);
+            let (before, later) = around_an_outage(policy, outage).await;
+            assert!(before > 0);
+            assert!(
+                later * 100 >= before * 95,
+                "{seconds} s: {later} a second, {before} before"
+            );
+        }
+    }
 }

@@ -93,8 +93,8 @@ async fn an_outage_kills_nothing_and_is_only_probed() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     let probes = world.script.calls.lock().unwrap().len() - calls_before;
     assert!(
-        (15..=25).contains(&probes),
-        "{probes} in 600 s, one each 30 s"
+        (70..=80).contains(&probes),
+        "{probes} in 600 s, one each 8 s"
     );
     assert_eq!(world.dead(), []);
     assert_eq!(world.bus.lag(GROUP, FROM), 60);

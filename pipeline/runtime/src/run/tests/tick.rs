@@ -84,3 +84,19 @@ async fn nothing_later_is_committed_before_a_tick_is_in_the_log() {
     assert_eq!(world.outputs().len(), 2);
     consumer.finish().await.unwrap();
 }
+
+/// As where a tick has a step to do for each of many documents.
+#[tokio::test(start_paused = true)]
+async fn ticks_with_hardly_a_pause_do_not_keep_commits_waiting() {
+    let mut world = ticking();
+    world.policy.tick_every = Some(Duration::from_millis(20));
+    *world.script.tick_delay.lock().unwrap() = Duration::from_secs(3);
+    let consumer = world.start();
+    for _ in 0..10 {
+        world.feed(1, &[Deed::Emit(1)]);
+        after(5).await;
+    }
+    assert!(world.bus.lag(GROUP, FROM) <= 1);
+    assert!(world.gauges.commits.get() >= 9);
+    consumer.finish().await.unwrap();
+}

@@ -53,6 +53,7 @@ pub struct Script {
     pub assign_failures: Mutex<Vec<Failure>>,
     pub ticks: Mutex<Vec<Result<Vec<Chunk>, Failure>>>,
     pub delay: Mutex<Duration>,
+    pub tick_delay: Mutex<Duration>,
     /// Everything fails for a transient reason.
     pub outage: Mutex<Option<Failure>>,
     pub at_work: AtomicUsize,
@@ -120,6 +121,10 @@ impl BatchStage for Scripted {
     }
 
     async fn tick(&self) -> Result<Vec<Emit<Chunk>>, Failure> {
+        let delay = *self.0.tick_delay.lock().unwrap();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         let next = self.0.ticks.lock().unwrap().pop();
         next.unwrap_or(Ok(Vec::new()))
             .map(|chunks| vec![Emit::outputs(chunks)])
