@@ -184,6 +184,7 @@ where
             ack,
             deadline,
             not_before: now,
+            refusals: 0,
             last: now + self.policy.revoke_deadline,
         });
         self.drop_foreign();
