@@ -349,7 +349,8 @@ async fn an_edit_mends_the_record_beside_running_stages() {
     let bench = Bench::new();
     let running = start(&bench, &[]);
     let owner = std::fs::read_to_string(bench.data().join("owner.json")).unwrap();
-    let owner = Log::of_owner(&Config::default(), &serde_json::from_str(&owner).unwrap());
+    let owner = serde_json::from_str(&owner).unwrap();
+    let owner = Log::of_owner(&Config::default(), &owner).await.unwrap();
     let mut wrong = stored(&bench, "salt.md", GOOD);
     let right = std::mem::replace(&mut wrong.blob.as_mut().unwrap().sha256, "0".repeat(64));
     publish(&owner, &wrong).await;
