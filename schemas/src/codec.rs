@@ -1,7 +1,9 @@
 //! Avro on the wire: single-object encoding, or Confluent framing where a registry is configured.
 
+mod registered;
+
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use apache_avro::Schema;
 use apache_avro::rabin::Rabin;
@@ -10,7 +12,10 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::topic::Message;
+use crate::topic::{Message, Subject};
+use registered::{Registered, Writer};
+
+pub use registered::{LookupError, SchemaRegistry};
 
 /// First bytes of Avro single-object encoding, version 1.
 const SINGLE_OBJECT: [u8; 2] = [0xC3, 0x01];
@@ -28,8 +33,16 @@ pub enum CodecError {
          or a newer one"
     )]
     UnknownFingerprint(u64, &'static str),
-    #[error("unknown registry schema id {0} for {1}")]
-    UnknownId(u32, &'static str),
+    #[error("schema {0} of a registry is named, and none is configured: set registry.url")]
+    NoRegistry(u32),
+    #[error("unknown schema {id} of the registry for {name}: {why}")]
+    UnknownId {
+        id: u32,
+        name: &'static str,
+        why: String,
+    },
+    #[error("no id of the registry for {0}: it is not among those looked up")]
+    NoId(&'static str),
     #[error("{0} bytes are left behind the record")]
     Trailing(usize),
     #[error("{0}")]
@@ -42,20 +55,6 @@ impl From<apache_avro::Error> for CodecError {
     }
 }
 
-/// How a record names its schema.
-#[derive(Debug, Clone, Default)]
-pub enum Framing {
-    /// Magic C3 01 and the schema's CRC-64-AVRO fingerprint, little-endian.
-    #[default]
-    SingleObject,
-    /// Magic 0 and the registry's id, big-endian. `own` maps record names to the id to write;
-    /// `known` maps ids to writers' schemas.
-    Confluent {
-        own: HashMap<&'static str, u32>,
-        known: HashMap<u32, &'static Schema>,
-    },
-}
-
 /// CRC-64-AVRO of the schema's parsing canonical form.
 pub fn fingerprint(schema: &Schema) -> u64 {
     let digest = schema.fingerprint::<Rabin>();
@@ -65,27 +64,58 @@ pub fn fingerprint(schema: &Schema) -> u64 {
 }
 
 /// Encodes and decodes records of any `Message`. Cheap to clone; resolved schemas are shared by the whole process.
+///
+/// By default a record names its schema by fingerprint (magic C3 01, CRC-64-AVRO little-endian), with a registry by the
+/// registry's id (magic 0, big-endian). Either reads both.
 #[derive(Debug, Clone, Default)]
 pub struct Codec {
-    framing: Framing,
+    registered: Option<Arc<Registered>>,
 }
 
 impl Codec {
-    pub fn new(framing: Framing) -> Self {
-        Self { framing }
+    /// Writes the ids under which these subjects' schemas are registered.
+    pub fn registered(
+        own: impl IntoIterator<Item = (Subject, u32)>,
+        registry: Arc<dyn SchemaRegistry>,
+    ) -> Result<Self, CodecError> {
+        Ok(Self {
+            registered: Some(Arc::new(Registered::new(own, registry)?)),
+        })
+    }
+
+    /// Whether there is a registry: then a record may name a schema that has to be learned first.
+    pub fn is_registered(&self) -> bool {
+        self.registered.is_some()
+    }
+
+    /// Whether the schema that `bytes` name is to be learned before they can be decoded.
+    pub fn lacks(&self, bytes: &[u8]) -> bool {
+        match (&self.registered, id_of(bytes)) {
+            (Some(registered), Some(id)) => registered.lacks(id),
+            _ => false,
+        }
+    }
+
+    /// Asks the registry for the schema that `bytes` name, where it is not known yet. An error says nothing of the record:
+    /// the registry gave no answer.
+    pub async fn learn(&self, bytes: &[u8]) -> Result<(), LookupError> {
+        match (&self.registered, id_of(bytes)) {
+            (Some(registered), Some(id)) if registered.lacks(id) => registered.learn(id).await,
+            _ => Ok(()),
+        }
     }
 
     /// The record as bytes, framed. An error is a bug: the type and its schema disagree.
     pub fn encode<T: Message>(&self, record: &T) -> Result<Bytes, CodecError> {
         let schemas = ResolvedSchemas::of::<T>()?;
         let mut out = Vec::with_capacity(256);
-        match &self.framing {
-            Framing::SingleObject => {
+        match &self.registered {
+            None => {
                 out.extend_from_slice(&SINGLE_OBJECT);
                 out.extend_from_slice(&schemas.fingerprint.to_le_bytes());
             }
-            Framing::Confluent { own, .. } => {
-                let id = own.get(T::NAME).ok_or(CodecError::UnknownId(0, T::NAME))?;
+            Some(registered) => {
+                let id = registered.own(T::NAME).ok_or(CodecError::NoId(T::NAME))?;
                 out.push(CONFLUENT);
                 out.extend_from_slice(&id.to_be_bytes());
             }
@@ -112,12 +142,16 @@ impl Codec {
                     .split_first_chunk::<4>()
                     .ok_or(CodecError::Short(bytes.len()))?;
                 let id = u32::from_be_bytes(*id);
-                let writer = match &self.framing {
-                    Framing::Confluent { known, .. } => known.get(&id),
-                    Framing::SingleObject => None,
-                };
-                let writer = writer.ok_or(CodecError::UnknownId(id, T::NAME))?;
-                (schemas.reader_of(writer)?, body)
+                let registered = self.registered.as_ref();
+                let writer = registered
+                    .ok_or(CodecError::NoRegistry(id))?
+                    .writer(id)
+                    .map_err(|why| CodecError::UnknownId {
+                        id,
+                        name: T::NAME,
+                        why,
+                    })?;
+                (schemas.reader_of(writer, T::NAME)?, body)
             }
             [] => return Err(CodecError::Short(0)),
             _ => {
@@ -140,6 +174,14 @@ impl Codec {
             return Err(CodecError::Trailing(rest.len()));
         }
         Ok(record)
+    }
+}
+
+/// The registry's id that `bytes` name their schema by.
+fn id_of(bytes: &[u8]) -> Option<u32> {
+    match bytes {
+        [CONFLUENT, a, b, c, d, ..] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => None,
     }
 }
 
@@ -194,6 +236,11 @@ impl ResolvedSchemas {
     /// Makes an older writer's schema known, so that its records can be read. An error names what does not resolve.
     pub fn know(&self, writer: &'static Schema) -> Result<u64, CodecError> {
         let mark = fingerprint(writer);
+        self.know_as(mark, writer)?;
+        Ok(mark)
+    }
+
+    fn know_as(&self, mark: u64, writer: &'static Schema) -> Result<(), CodecError> {
         let mut older = self.older.lock().unwrap_or_else(PoisonError::into_inner);
         if mark != self.fingerprint && !older.contains_key(&mark) {
             let reader = GenericDatumReader::builder(writer)
@@ -202,7 +249,7 @@ impl ResolvedSchemas {
                 .build()?;
             older.insert(mark, Box::leak(Box::new(reader)));
         }
-        Ok(mark)
+        Ok(())
     }
 
     fn reader_for(&'static self, mark: u64, name: &'static str) -> Result<Reader, CodecError> {
@@ -216,9 +263,12 @@ impl ResolvedSchemas {
             .ok_or(CodecError::UnknownFingerprint(mark, name))
     }
 
-    fn reader_of(&'static self, writer: &'static Schema) -> Result<Reader, CodecError> {
-        let mark = self.know(writer)?;
-        self.reader_for(mark, "registry schema")
+    fn reader_of(&'static self, writer: Writer, name: &'static str) -> Result<Reader, CodecError> {
+        if let Ok(reader) = self.reader_for(writer.mark, name) {
+            return Ok(reader);
+        }
+        self.know_as(writer.mark, writer.schema)?;
+        self.reader_for(writer.mark, name)
     }
 }
 

@@ -76,6 +76,15 @@ impl<T: Message> Topic<T> {
     pub fn attempts(&self) -> String {
         attempts_of(self.name)
     }
+
+    /// What its records are to a registry.
+    pub const fn subject(&self) -> Subject {
+        Subject {
+            topic: self.name,
+            record: T::NAME,
+            schema: T::SCHEMA,
+        }
+    }
 }
 
 impl<T> Clone for Topic<T> {
@@ -101,6 +110,23 @@ pub fn original_of(dead_letters: &str) -> Option<&str> {
 /// Where the readers of `topic` note which of its records may kill a process.
 pub fn attempts_of(topic: &str) -> String {
     format!("{topic}.attempts")
+}
+
+/// The values of a topic, as a registry keeps their schemas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject {
+    pub topic: &'static str,
+    /// Name of the record type.
+    pub record: &'static str,
+    /// The newest schema, as JSON.
+    pub schema: &'static str,
+}
+
+impl Subject {
+    /// By the strategy that Confluent's clients follow unless told otherwise (TopicNameStrategy).
+    pub fn name(&self) -> String {
+        format!("{}-value", self.topic)
+    }
 }
 
 /// How a topic is kept.
@@ -132,6 +158,23 @@ pub mod topics {
     pub const COMPLETED: Topic<Completed> = Topic::new("rag.completed.v1");
     pub const HEARTBEATS: Topic<Heartbeat> = Topic::new("rag.heartbeats.v1");
     pub const AUDIT: Topic<Audit> = Topic::new("rag.audit.v1");
+
+    /// What a registry is to know: every topic of Avro records. Dead letters name the schemas they had.
+    pub const fn subjects() -> [Subject; 11] {
+        [
+            DOCUMENTS.subject(),
+            PARTS.subject(),
+            SECTIONS.subject(),
+            CHUNKS.subject(),
+            EMBEDDINGS.subject(),
+            INDEXED.subject(),
+            PROGRESS.subject(),
+            LEDGER.subject(),
+            COMPLETED.subject(),
+            HEARTBEATS.subject(),
+            AUDIT.subject(),
+        ]
+    }
 
     /// What must exist before a stage starts, topics of dead letters and attempts included.
     pub fn all() -> Vec<TopicSpec> {

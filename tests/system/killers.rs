@@ -30,7 +30,7 @@ async fn place_of(log: &Log, id: Uuid) -> (i32, i64) {
 }
 
 /// The log of the process that owns the folder, once it runs.
-fn log_of(bench: &Bench, running: &mut Running) -> Arc<Log> {
+async fn log_of(bench: &Bench, running: &mut Running) -> Arc<Log> {
     until("the process runs", || {
         assert!(!running.has_ended(), "{}", running.output());
         running.output().contains("running:")
@@ -40,7 +40,7 @@ fn log_of(bench: &Bench, running: &mut Running) -> Arc<Log> {
         ..Config::default()
     };
     match Session::open(&config).unwrap() {
-        Session::Beside(beside) => beside.log,
+        Session::Beside(beside) => beside.log().await.unwrap(),
         Session::Owner(_) => panic!("nobody owns the folder"),
     }
 }
@@ -48,7 +48,7 @@ fn log_of(bench: &Bench, running: &mut Running) -> Arc<Log> {
 /// Kills the process as soon as its trail is as wanted.
 async fn kill_once(bench: &Bench, wanted: impl Fn(&BTreeMap<i32, Trail>) -> bool) {
     let mut running = bench.spawn(&["run"]);
-    let log = log_of(bench, &mut running);
+    let log = log_of(bench, &mut running).await;
     let topic = topics::DOCUMENTS.attempts();
     let sink = Arc::new(KafkaSink::new(&log.kafka).unwrap());
     let attempts = Attempts::new(GROUP, &topic, log, sink, Arc::new(Semaphore::new(1)));

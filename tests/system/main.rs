@@ -16,6 +16,7 @@ mod errors;
 mod fleet;
 mod killers;
 mod producer;
+mod registry;
 mod replays;
 mod samples;
 mod topology;

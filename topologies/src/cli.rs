@@ -54,7 +54,7 @@ pub enum Command {
     },
     /// Show how every stage and store is doing
     Status,
-    /// Make or check the topics of a cluster
+    /// Make or check the topics of a cluster, and their schemas in its registry
     Topics {
         #[command(subcommand)]
         what: TopicsCommand,

@@ -94,7 +94,7 @@ async fn ingest(config: &Config, args: &IngestArgs, json: bool) -> Result<u8, Fa
         }
         Session::Beside(beside) => {
             let before = beside.client.work().await?;
-            let intake = beside.intake(config)?;
+            let intake = beside.intake().await?;
             let bars = Bars::show(&Default::default());
             take_in(&intake, args, &mut report, &bars).await?;
             fill(&mut report, before, beside.client.work().await?);
@@ -211,7 +211,7 @@ async fn show_status(config: &Config, json: bool) -> Result<u8, Failure> {
             status
         }
         Session::Beside(beside) => Status {
-            stages: stage_status(&beside.log).await?,
+            stages: stage_status(&*beside.log().await?).await?,
             stores: beside.client.stores().await?,
         },
     };
@@ -261,7 +261,7 @@ async fn forget(config: &Config, args: &ForgetArgs, json: bool) -> Result<u8, Fa
             outcome.and(closed)?;
         }
         Session::Beside(beside) => {
-            let intake = beside.intake(config)?;
+            let intake = beside.intake().await?;
             remove(&intake, args, &mut report).await?;
         }
     }

@@ -1,6 +1,7 @@
 //! Configuration: a plain struct, read in one place. Defaults, file, environment, flags: later wins.
 
 mod properties;
+mod registry;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use penstock_adapters::kafka::{KafkaConfig, Shape};
+use penstock_adapters::registry::RegistryConfig;
 use penstock_stages::settle::Partial;
 use penstock_stages::shard::ShardConfig;
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,8 @@ use toml::{Table, Value};
 
 use crate::cli::Common;
 
-pub use properties::Properties;
+pub use properties::{Properties, Secret};
+pub use registry::RegistrySettings;
 pub use throttle::ThrottleSettings;
 
 /// All that can be set. Empty text means not set.
@@ -25,6 +28,7 @@ pub struct Config {
     /// Folder of the embedded engines.
     pub data: PathBuf,
     pub kafka: KafkaSettings,
+    pub registry: RegistrySettings,
     pub objects: ObjectSettings,
     pub parse: ParseSettings,
     pub shard: ShardSettings,
@@ -119,6 +123,7 @@ impl Default for Config {
                 replication: 3,
                 properties: Properties::default(),
             },
+            registry: RegistrySettings::default(),
             objects: ObjectSettings {
                 url: String::new(),
                 properties: Properties::default(),
@@ -195,6 +200,15 @@ impl Config {
         self.cluster()
             .check()
             .map_err(|failure| failure.reason().to_owned())?;
+        if let Some(registry) = self.registry() {
+            if self.is_embedded() {
+                return Err(
+                    "registry.url needs kafka.brokers: without a cluster nobody else reads the records"
+                        .to_owned(),
+                );
+            }
+            self.registry.check(&registry)?;
+        }
         // What the model takes is known only when it is loaded; no BERT takes more than this.
         const LONGEST: usize = 512;
         self.shard_config()
@@ -237,6 +251,11 @@ impl Config {
             properties: self.kafka.properties.0.clone(),
             ..KafkaConfig::new(self.kafka.brokers.clone())
         }
+    }
+
+    /// How the schema registry is reached; none: there is none.
+    pub fn registry(&self) -> Option<RegistryConfig> {
+        self.registry.config()
     }
 
     /// How topics of the cluster are to be.
@@ -358,6 +377,7 @@ fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(),
         Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
         Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
         Value::String(_) => Value::String(text.to_owned()),
+        Value::Table(secret) if properties::is_file(secret) => Value::String(text.to_owned()),
         _ => return Err(wrong("a single value")),
     };
     Ok(())

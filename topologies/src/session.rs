@@ -112,7 +112,7 @@ async fn start_again_empty(log: &Log) {
 /// Beside the owner of the folder.
 pub struct Beside {
     pub client: Client,
-    pub log: Arc<Log>,
+    config: Config,
     owner: Owner,
 }
 
@@ -120,20 +120,26 @@ impl Beside {
     pub fn of(config: &Config, owner: Owner) -> Self {
         Self {
             client: Client::new(&owner),
-            log: Arc::new(Log::of_owner(config, &owner)),
+            config: config.clone(),
             owner,
         }
     }
 
+    /// The log, for those who need more than the owner's answers.
+    pub async fn log(&self) -> Result<Arc<Log>, Failure> {
+        Log::of_owner(&self.config, &self.owner).await.map(Arc::new)
+    }
+
     /// What `ingest` needs to hand documents to the owner's stages.
-    pub fn intake(&self, config: &Config) -> Result<Intake, Failure> {
+    pub async fn intake(&self) -> Result<Intake, Failure> {
+        let log = self.log().await?;
         Ok(Intake {
-            log: self.log.clone(),
-            sink: Arc::new(KafkaSink::new(&self.log.kafka)?),
-            blobs: open_blobs(config)?,
+            sink: Arc::new(KafkaSink::new(&log.kafka)?),
+            log,
+            blobs: open_blobs(&self.config)?,
             recipe: self.owner.recipe.clone(),
-            max_source: max_source(config),
-            marks: config.throttle.policy(),
+            max_source: max_source(&self.config),
+            marks: self.config.throttle.policy(),
         })
     }
 }
@@ -142,7 +148,7 @@ impl Beside {
 pub async fn intake_of_cluster(config: &Config) -> Result<Intake, Failure> {
     topics::are_there(config, &[]).await?;
     let craft = load_craft(config).await?;
-    let log = Arc::new(Log::of_cluster(config));
+    let log = Arc::new(Log::of_cluster(config).await?);
     Ok(Intake {
         sink: Arc::new(KafkaSink::new(&log.kafka)?),
         log,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use penstock_adapters::kafka::{KafkaSink, KafkaSource, Lag, LedgerReader, fold_topic, lags};
-use penstock_runtime::{Failure, Record, Sink, Source, Trails};
+use penstock_runtime::{Failure, Readable, Record, Sink, Source, Trails};
 use penstock_schemas::Codec;
 use penstock_stages::settle::LedgerLog;
 
@@ -58,7 +58,11 @@ impl Streams for Log {
     }
 
     fn source(&self, group: &str, topic: &str) -> Result<Box<dyn Source>, Failure> {
-        Ok(Box::new(KafkaSource::open(&self.kafka, group, &[topic])?))
+        let source = Box::new(KafkaSource::open(&self.kafka, group, &[topic])?);
+        Ok(match self.codec.is_registered() {
+            true => Box::new(Readable::new(source, self.codec.clone())),
+            false => source,
+        })
     }
 
     fn sink(&self) -> Result<Arc<dyn Sink>, Failure> {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use penstock_adapters::candle::Candle;
-use penstock_adapters::kafka::{Admin, KafkaConfig, fold_topic, lags};
+use penstock_adapters::kafka::{Admin, KafkaConfig, fold_readable, lags};
+use penstock_adapters::registry::{self, Registry};
 use penstock_runtime::Failure;
 use penstock_schemas::{Codec, Document, content_hash, topics};
 use penstock_stages::embed::Embedder;
@@ -207,7 +208,7 @@ impl Log {
     /// Starts the embedded broker and makes missing topics; of a cluster, only says how it is reached.
     pub async fn open(config: &Config, folder: &Path) -> Result<Self, Failure> {
         if !config.is_embedded() {
-            return Ok(Self::of_cluster(config));
+            return Self::of_cluster(config).await;
         }
         let broker = Broker::start(&folder.join("log")).await?;
         let kafka = KafkaConfig::embedded(broker.address());
@@ -221,32 +222,40 @@ impl Log {
         })
     }
 
-    pub fn of_cluster(config: &Config) -> Self {
-        Self {
+    /// Looks up in the registry, where there is one, how records are written.
+    pub async fn of_cluster(config: &Config) -> Result<Self, Failure> {
+        let codec = match config.registry() {
+            None => Codec::default(),
+            Some(settings) => {
+                registry::codec(Registry::new(&settings)?, &topics::subjects()).await?
+            }
+        };
+        Ok(Self {
             kafka: config.cluster(),
-            codec: Codec::default(),
+            codec,
             broker: None,
-        }
+        })
     }
 
     /// The log of the process that owns the folder.
-    pub fn of_owner(config: &Config, owner: &Owner) -> Self {
+    pub async fn of_owner(config: &Config, owner: &Owner) -> Result<Self, Failure> {
         if !config.is_embedded() {
-            return Self::of_cluster(config);
+            return Self::of_cluster(config).await;
         }
-        Self {
+        Ok(Self {
             kafka: KafkaConfig::embedded(owner.kafka.clone()),
             codec: Codec::default(),
             broker: None,
-        }
+        })
     }
 
     /// Tells every record of `rag.documents.v1`, older versions first. Any program may write there; what cannot be read is
     /// split's to report.
     pub async fn fold_documents(&self, mut tell: impl FnMut(Document)) -> Result<(), Failure> {
-        fold_topic(&self.kafka, topics::DOCUMENTS.name(), None, |record| {
+        let (kafka, codec) = (&self.kafka, &self.codec);
+        fold_readable(kafka, codec, topics::DOCUMENTS.name(), None, |record| {
             let value = record.value.as_deref().unwrap_or_default();
-            if let Ok(document) = self.codec.decode(value) {
+            if let Ok(document) = codec.decode(value) {
                 tell(document);
             }
             Ok(())

@@ -1,8 +1,10 @@
-//! The topics of a cluster: made and compared by `penstock topics`, and looked for before a stage starts.
+//! The topics of a cluster, and the schemas of their records in its registry: made and compared by `penstock topics`, and
+//! looked for before a stage starts.
 
 use std::collections::BTreeSet;
 
 use penstock_adapters::kafka::{Admin, Difference, Remedy};
+use penstock_adapters::registry::{self, Gap, Registry};
 use penstock_runtime::Failure;
 use penstock_schemas::{attempts_of, dead_letters_of, topics as declared};
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,8 @@ use crate::pipeline::topology;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     pub differences: Vec<Difference>,
+    /// Schemas of this release that the registry does not have.
+    pub schemas: Vec<Gap>,
 }
 
 /// What `topics apply` did.
@@ -24,6 +28,8 @@ pub struct Applied {
     /// Topics.
     pub created: Vec<String>,
     pub changed: Vec<Difference>,
+    /// Subjects.
+    pub registered: Vec<String>,
 }
 
 pub async fn topics(config: &Config, what: TopicsCommand, json: bool) -> Result<u8, Failure> {
@@ -34,19 +40,38 @@ pub async fn topics(config: &Config, what: TopicsCommand, json: bool) -> Result<
     }
     let admin = Admin::new(&config.cluster())?;
     let (specs, shape) = (declared::all(), config.topic_shape());
+    let registry = config.registry().as_ref().map(Registry::new).transpose()?;
+    let subjects = declared::subjects();
+    let schemas = match &registry {
+        Some(registry) => registry::gaps(registry, &subjects).await?,
+        None => Vec::new(),
+    };
     match what {
         TopicsCommand::Check => {
             let differences = admin.differences(&specs, shape).await?;
-            let checked = Checked { differences };
+            let checked = Checked {
+                differences,
+                schemas,
+            };
             print(json, &checked, || checked.print());
-            Ok(if checked.differences.is_empty() { 0 } else { 2 })
+            Ok(if checked.is_as_declared() { 0 } else { 2 })
         }
         TopicsCommand::Apply => {
+            // Before anything is changed.
+            registry::refuse(&schemas)?;
             let done = admin.apply(&specs, shape).await?;
             let (created, changed): (Vec<_>, Vec<_>) =
                 done.into_iter().partition(|it| it.remedy == Remedy::Create);
             let created = created.into_iter().map(|it| it.topic).collect();
-            let applied = Applied { created, changed };
+            let registered = match &registry {
+                Some(registry) => registry::register(registry, &subjects, &schemas).await?,
+                None => Vec::new(),
+            };
+            let applied = Applied {
+                created,
+                changed,
+                registered,
+            };
             print(json, &applied, || applied.print());
             Ok(0)
         }
@@ -54,22 +79,22 @@ pub async fn topics(config: &Config, what: TopicsCommand, json: bool) -> Result<
 }
 
 impl Checked {
+    fn is_as_declared(&self) -> bool {
+        self.differences.is_empty() && self.schemas.is_empty()
+    }
+
     fn print(&self) -> String {
-        if self.differences.is_empty() {
+        if self.is_as_declared() {
             return format!("{} topics, all as declared\n", declared::all().len());
         }
-        self.differences
-            .iter()
-            .map(|it| format!("{it}\n"))
-            .collect()
+        let differences = self.differences.iter().map(|it| format!("{it}\n"));
+        let schemas = self.schemas.iter().map(|it| format!("schema {it}\n"));
+        differences.chain(schemas).collect()
     }
 }
 
 impl Applied {
     fn print(&self) -> String {
-        if self.created.is_empty() && self.changed.is_empty() {
-            return "nothing to do\n".to_owned();
-        }
         let created = self.created.iter().map(|it| format!("created {it}\n"));
         let changed = self.changed.iter().map(|it| {
             let was = it.is.as_deref().unwrap_or("not set");
@@ -78,7 +103,13 @@ impl Applied {
                 it.topic, it.setting, it.should_be
             )
         });
-        created.chain(changed).collect()
+        let registered = self.registered.iter();
+        let registered = registered.map(|it| format!("registered the schema of {it}\n"));
+        let done: String = created.chain(changed).chain(registered).collect();
+        match done.is_empty() {
+            true => "nothing to do\n".to_owned(),
+            false => done,
+        }
     }
 }
 

@@ -61,7 +61,7 @@ pub fn role(config: &Config, stages: &[String]) -> Result<Role, Failure> {
 
 /// Runs the stages until stopped.
 pub async fn work(config: &Config, stages: &[String], stop: Stop) -> Result<(), Failure> {
-    let log = Arc::new(Log::of_cluster(config));
+    let log = Arc::new(Log::of_cluster(config).await?);
     let parts = Arc::new(parts(config, log, stages).await?);
     let mut pipeline = Pipeline::start(parts.clone(), stages, stop.clone())?;
     tokio::spawn(heartbeat::beat(parts, stop));

@@ -14,6 +14,7 @@ pub mod lineage;
 mod offsets;
 pub mod policy;
 mod progress;
+mod readable;
 mod record;
 mod retry;
 mod run;
@@ -32,6 +33,7 @@ pub use gauges::{Gauge, Gauges, Summary};
 pub use offsets::{Offsets, Ticket};
 pub use policy::{Cap, Order, Policy, Reporting, ThrottlePolicy, WindowPolicy};
 pub use progress::death;
+pub use readable::{Readable, learn};
 pub use record::{
     Assignment, Event, Headers, Outgoing, Partition, Position, Record, RevokeAck, Sink, Source,
 };

@@ -2,11 +2,26 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::fail;
 
 /// Of the client's private key.
 pub const KEY_PASSWORD: &str = "key-secret-7f3a";
+
+/// Who may connect over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clients {
+    Any,
+    Vouched,
+}
 
 /// An authority, a server and a client it vouches for, and an authority nobody has heard of. All files are PEM.
 #[derive(Debug, Clone)]
@@ -15,7 +30,8 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    pub(crate) fn make(folder: PathBuf) -> Self {
+    /// Makes them in `folder`.
+    pub fn make(folder: PathBuf) -> Self {
         if let Err(error) = std::fs::create_dir_all(&folder) {
             fail(&format!("{}: {error}", folder.display()));
         }
@@ -52,8 +68,43 @@ impl Certificates {
         self.file("client.key")
     }
 
+    /// Certificate and key of the server, the key not encrypted: two files.
+    pub fn server_pair(&self) -> [PathBuf; 2] {
+        ["server.pem", "server.key"].map(|name| self.file(name))
+    }
+
     pub(crate) fn server(&self) -> PathBuf {
         self.file("server.store.pem")
+    }
+
+    /// Takes connections as the server; where `Clients::Vouched`, only of those the authority vouches for.
+    pub(crate) fn acceptor(&self, clients: Clients) -> std::io::Result<TlsAcceptor> {
+        let wrong = |error: &dyn std::fmt::Display| std::io::Error::other(error.to_string());
+        let read = |path| CertificateDer::from_pem_file(path).map_err(|error| wrong(&error));
+        let [certificate, key] = self.server_pair();
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(&error))?;
+        let provider = Arc::new(default_provider());
+        let config = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| wrong(&error))?;
+        let config = match clients {
+            Clients::Any => config.with_no_client_auth(),
+            Clients::Vouched => {
+                let mut roots = RootCertStore::empty();
+                roots
+                    .add(read(self.authority_file())?)
+                    .map_err(|error| wrong(&error))?;
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                        .build()
+                        .map_err(|error| wrong(&error))?;
+                config.with_client_cert_verifier(verifier)
+            }
+        };
+        let config = config
+            .with_single_cert(vec![read(certificate)?], key)
+            .map_err(|error| wrong(&error))?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -1,5 +1,5 @@
-//! Servers for tests on free loopback ports: Apache Kafka from its published artifacts, and an S3 endpoint of our own that
-//! can be told to misbehave. `scripts/setup.sh servers` fetches the artifacts; where they are missing a test fails and
+//! Servers for tests on free loopback ports: Apache Kafka from its published artifacts, and an S3 endpoint and a schema
+//! registry of our own that can be told to misbehave. `scripts/setup.sh servers` fetches the artifacts; where they are missing a test fails and
 //! says so.
 //!
 //! Whatever happens to the process that started a server, by the end of it the server is gone, and so is its folder,
@@ -8,6 +8,7 @@
 mod certificates;
 mod janitor;
 mod kafka;
+pub mod registry;
 pub mod s3;
 mod settings;
 

@@ -1,5 +1,5 @@
-//! `kafka.properties` and `objects.properties`: settings of the library below. Some are secrets, so values are never shown,
-//! and may stand in a file.
+//! Secrets, which are never shown and may stand in a file; `kafka.properties` and `objects.properties`, settings of the
+//! library below, of which some are.
 
 use std::collections::BTreeMap;
 
@@ -31,6 +31,30 @@ impl std::fmt::Debug for Properties {
     }
 }
 
+/// Text that is never shown. It is written as a property's value is.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Value")]
+pub struct Secret(pub String);
+
+impl TryFrom<Value> for Secret {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Table(table) if !is_file(&table) => {
+                Err("expected text or { file = \"PATH\" }".to_owned())
+            }
+            value => value_of("secret", value).map(Self),
+        }
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(if self.0.is_empty() { "none" } else { "set" })
+    }
+}
+
 /// Sections with such settings, and what stands between the words of a setting's name.
 const SECTIONS: [(&str, &str); 2] = [("kafka", "."), ("objects", "_")];
 
@@ -56,6 +80,11 @@ pub(super) fn from_environment(name: &str) -> Option<(&'static str, String)> {
         let words = name.strip_prefix(&prefix)?.to_lowercase();
         Some((*section, words.replace('_', between)))
     })
+}
+
+/// `{ file = "PATH" }`
+pub(super) fn is_file(table: &Table) -> bool {
+    table.len() == 1 && matches!(table.get("file"), Some(Value::String(_)))
 }
 
 fn value_of(name: &str, value: Value) -> Result<String, String> {

@@ -1,3 +1,5 @@
+use penstock_adapters::registry::Login;
+
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)], set: &[&str]) -> Result<Config, String> {
@@ -138,4 +140,74 @@ fn a_line_that_may_hold_a_secret_is_not_shown() {
     }
     let error = load("[kafka]\n\nbrokers = \"a\n", &[], &[]).unwrap_err();
     assert!(error.contains("line 3"), "{error}");
+}
+
+#[test]
+fn a_registry_and_its_login() {
+    const REGISTRY: &str = "[kafka]\nbrokers = \"a:9092\"\n[registry]\nurl = \"https://r:8081\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "from-a-file\n").unwrap();
+    let with = |more: &str, environment: &[(&str, &str)], set: &[&str]| {
+        load(&format!("{REGISTRY}{more}"), environment, set)
+    };
+    let in_file = format!("username = \"ann\"\npassword = {{ file = {file:?} }}\n");
+    let basic = |password: &str| Login::Basic {
+        username: "ann".to_owned(),
+        password: password.to_owned(),
+    };
+    let login = |config: Config| config.registry().unwrap().login;
+    assert!(load("", &[], &[]).unwrap().registry().is_none());
+    assert!(login(with("", &[], &[]).unwrap()) == Login::Nobody);
+    let config = with(&in_file, &[], &[]).unwrap();
+    assert!(!format!("{config:?}").contains("from-a-file"), "{config:?}");
+    assert!(login(config) == basic("from-a-file"));
+    let environment = [("PENSTOCK_REGISTRY_PASSWORD", "from-outside")];
+    assert!(login(with(&in_file, &environment, &[]).unwrap()) == basic("from-outside"));
+    let set = ["registry.password=from-a-flag"];
+    assert!(login(with(&in_file, &environment, &set).unwrap()) == basic("from-a-flag"));
+    let bearer = Login::Bearer {
+        token: "t".to_owned(),
+    };
+    assert!(login(with("token = \"t\"\n", &[], &[]).unwrap()) == bearer);
+
+    let refused = |result: Result<Config, String>, words: &[&str]| {
+        let error = result.unwrap_err();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{error:?} lacks {word:?}");
+        }
+    };
+    refused(
+        load("[registry]\nurl = \"http://r\"\n", &[], &[]),
+        &["registry.url", "kafka.brokers"],
+    );
+    refused(
+        with("pasword = \"hunter2\"\n", &[], &[]),
+        &["registry.password"],
+    );
+    refused(
+        with("password = \"hunter2\"\n", &[], &[]),
+        &["registry.username"],
+    );
+    refused(
+        with("password = [\"hunter2\"]\n", &[], &[]),
+        &["registry.password"],
+    );
+    refused(
+        with("password = { flie = \"hunter2\" }\n", &[], &[]),
+        &["registry.password", "{ file = "],
+    );
+    refused(
+        with("password = { file = \"/nowhere\" }\n", &[], &[]),
+        &["registry.password", "/nowhere"],
+    );
+    let both = format!("{in_file}token = \"hunter2\"\n");
+    refused(with(&both, &[], &[]), &["registry.token"]);
+    refused(with("key = \"k\"\n", &[], &[]), &["registry.certificate"]);
+    for url in ["r:8081", "ftp://r", "https://ann:hunter2@r", "http://r,"] {
+        let set = format!("registry.url={url}");
+        refused(with("", &[], &[&set]), &["registry.url"]);
+    }
 }

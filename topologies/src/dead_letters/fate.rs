@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use penstock_adapters::kafka::fold_topic;
+use penstock_adapters::kafka::fold_readable;
 use penstock_runtime::{Failure, Outgoing, Record, Route, put_back};
 use penstock_schemas::{Codec, Document, LedgerEntry, Step, next_version, topics};
 use uuid::Uuid;
@@ -71,10 +71,11 @@ pub async fn read_entries(
 ) -> Result<HashMap<Uuid, LedgerEntry>, Failure> {
     let keys: HashSet<Bytes> = of.iter().map(|id| Bytes::from(id.to_string())).collect();
     let mut entries = HashMap::new();
-    fold_topic(&log.kafka, topics::LEDGER.name(), None, |record| {
+    let (kafka, codec) = (&log.kafka, &log.codec);
+    fold_readable(kafka, codec, topics::LEDGER.name(), None, |record| {
         if record.key.is_some_and(|key| keys.contains(&key)) {
             let value = record.value.as_deref().unwrap_or_default();
-            let entry: LedgerEntry = log.codec.decode(value).map_err(|error| {
+            let entry: LedgerEntry = codec.decode(value).map_err(|error| {
                 Failure::fatal(format!(
                     "decode {} partition {} offset {}: {error}",
                     record.partition.topic, record.partition.number, record.offset

@@ -12,6 +12,8 @@ mod show;
 mod skip;
 mod time;
 
+use std::sync::Arc;
+
 use penstock_adapters::kafka::fold_topic;
 use penstock_runtime::Failure;
 
@@ -25,7 +27,7 @@ pub use time::moment;
 
 use crate::cli::DeadLettersCommand;
 use crate::config::Config;
-use crate::session::{Beside, Session};
+use crate::session::Session;
 use crate::system::{Folder, Log};
 use filter::Filter;
 use history::History;
@@ -50,27 +52,27 @@ pub(crate) enum Desk {
     /// The data folder is ours for as long as this lasts, so no stage runs.
     Ours(Log, Folder),
     /// Another process owns the data folder, and its stages may be running.
-    Beside(Box<Beside>),
+    Beside(Arc<Log>),
 }
 
 impl Desk {
     async fn open(config: &Config) -> Result<Self, Failure> {
         if !config.is_embedded() {
-            return Ok(Self::Cluster(Log::of_cluster(config)));
+            return Log::of_cluster(config).await.map(Self::Cluster);
         }
         match Session::open(config)? {
             Session::Owner(folder) => {
                 let log = Log::open(config, folder.path()).await?;
                 Ok(Self::Ours(log, folder))
             }
-            Session::Beside(beside) => Ok(Self::Beside(beside)),
+            Session::Beside(beside) => beside.log().await.map(Self::Beside),
         }
     }
 
     fn log(&self) -> &Log {
         match self {
             Self::Cluster(log) | Self::Ours(log, _) => log,
-            Self::Beside(beside) => &beside.log,
+            Self::Beside(log) => log,
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use penstock_adapters::kafka::{KafkaSink, Reading};
-use penstock_runtime::{Failure, Outgoing, Record, Sink, Stop};
+use penstock_runtime::{Failure, Outgoing, Record, Sink, Stop, learn};
 use penstock_schemas::Codec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -179,6 +179,7 @@ impl Run<'_> {
     }
 
     async fn take(&mut self, letter: Letter, record: &Record) -> Result<(), Failure> {
+        learn(&self.log.codec, record).await?;
         match self.judge.judge(&letter, record) {
             Fate::Left(why) => self.report.add(letter, None, Some(why)),
             fate => self.batch.push((letter, fate)),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use penstock_adapters::kafka::Reading;
-use penstock_runtime::{Failure, Headers, Record, stripped};
+use penstock_runtime::{Failure, Headers, Record, learn, stripped};
 use penstock_schemas::LedgerEntry;
 use serde::Serialize;
 use serde_json::Value;
@@ -105,6 +105,7 @@ async fn shown(log: &Log, place: Place, record: Record) -> Result<Shown, Failure
         None => None,
     };
     let kind = RecordType::of_topic(original_of(&place.topic));
+    learn(&log.codec, &record).await?;
     let value = record.value.as_deref();
     let decoded = match (kind, value) {
         (Some(kind), Some(value)) => kind.decode(&log.codec, value),

@@ -3,7 +3,7 @@
 use penstock_adapters::kafka::{KafkaSink, Reading, commit_for, lags, standing_of};
 use penstock_runtime::{
     Cause, DeadLetters, Failure, Original, Outgoing, Partition, Position, Record, Route, Sink,
-    death, lineage,
+    death, learn, lineage,
 };
 use penstock_schemas::{Document, dead_letters_of, now_ms, topics};
 use penstock_stages::split::opened_of;
@@ -63,6 +63,7 @@ pub(super) async fn skip(
         class: "skipped",
         reason: format!("skipped by hand by {actor}"),
     };
+    learn(&log.codec, &record).await?;
     let origin = origin_of(config, log, &record).await?;
     let dead_letters = dead_letters_of(&place.topic);
     let mut records = vec![letter(stage, &dead_letters, &record, &cause)];

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use penstock_adapters::kafka::Tail;
-use penstock_runtime::{Failure, Route, Sink, ThrottlePolicy};
+use penstock_runtime::{Failure, Route, Sink, ThrottlePolicy, learn};
 use penstock_schemas::{
     Codec, Completed, Completion, DeadRef, Document, content_hash, document_guid, next_version,
     topics,
@@ -319,6 +319,7 @@ impl Pending {
     ) -> Result<(), Failure> {
         while !self.is_empty() {
             let record = tail.next().await?;
+            learn(codec, &record).await?;
             let value = record.value.as_deref().unwrap_or_default();
             let completed = codec
                 .decode::<Completed>(value)

@@ -92,7 +92,7 @@ impl Place {
     ) -> Result<Self, Failure> {
         let needs_stores = OWNERS.contains(&stage.name);
         if config.is_shared() && (dry_run || !needs_stores) {
-            let log = Arc::new(Log::of_cluster(config));
+            let log = Arc::new(Log::of_cluster(config).await?);
             if dry_run {
                 return Ok(Self::Counting(log, None));
             }
@@ -113,7 +113,7 @@ impl Place {
                 let working = Working::start(config, folder, &stages, stop).await?;
                 Ok(Self::Within(Box::new(working)))
             }
-            Session::Beside(beside) if dry_run => Ok(Self::Counting(beside.log, None)),
+            Session::Beside(beside) if dry_run => Ok(Self::Counting(beside.log().await?, None)),
             Session::Beside(_) if needs_stores => Err(Failure::fatal(format!(
                 "replay {}: another process owns the data folder with its stores: stop it first, \
                  the replay then runs its stages itself",
@@ -122,8 +122,9 @@ impl Place {
             Session::Beside(beside) => {
                 let stores = workers::beside_owner(config)?;
                 let craft = load_craft(config).await?;
-                let parts = Parts::new(config.clone(), beside.log.clone(), stores, craft)?;
-                Ok(Self::Without(Arc::new(parts), beside.log))
+                let log = beside.log().await?;
+                let parts = Parts::new(config.clone(), log.clone(), stores, craft)?;
+                Ok(Self::Without(Arc::new(parts), log))
             }
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
 use super::config::KafkaConfig;
-use super::read::fold_topic;
+use super::read::fold_readable;
 use super::tail::Tail;
 
 /// The ledger topic, as settle reads it back.
@@ -57,8 +57,9 @@ impl LedgerLog for LedgerReader {
         locked(&self.terms).insert(partition, i64::MAX);
         self.follow().await?;
         let mut newest = Newest::default();
-        fold_topic(
+        fold_readable(
             &self.config,
+            &self.codec,
             topics::LEDGER.name(),
             Some(&[partition]),
             |record| {

@@ -25,7 +25,7 @@ pub use config::KafkaConfig;
 pub use declared::{Difference, Remedy};
 pub use group::{Standing, commit_for, standing_of};
 pub use ledger::LedgerReader;
-pub use read::{Entry, Reading, fold_entries, fold_topic, read_topic};
+pub use read::{Entry, Reading, fold_entries, fold_readable, fold_topic, read_topic};
 pub use reader::{Lag, lags, offsets_at};
 pub use sink::KafkaSink;
 pub use source::KafkaSource;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use penstock_runtime::{Failure, Record};
+use penstock_runtime::{Failure, Record, learn};
 use penstock_schemas::{Codec, Message, Topic};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -130,11 +130,29 @@ pub async fn fold_entries<T: Message>(
     topic: Topic<T>,
     mut each: impl FnMut(Entry<T>),
 ) -> Result<u64, Failure> {
-    fold_topic(config, topic.name(), None, |record| {
+    fold_readable(config, codec, topic.name(), None, |record| {
         each(entry(codec, &record)?);
         Ok(())
     })
     .await
+}
+
+/// As `fold_topic`, each record once its schema is known.
+pub async fn fold_readable(
+    config: &KafkaConfig,
+    codec: &Codec,
+    topic: &str,
+    partitions: Option<&[i32]>,
+    mut fold: impl FnMut(Record) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    let mut reading = Reading::start(config, topic, partitions).await?;
+    let mut count = 0;
+    while let Some(record) = reading.next().await? {
+        learn(codec, &record).await?;
+        fold(record)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Decodes a record of our own making; one that does not decode is Fatal.

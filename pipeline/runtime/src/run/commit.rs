@@ -10,6 +10,13 @@ use crate::{BatchStage, Event, Failure, Partition, Position, Route, Source};
 /// Between two tries of a commit that must not be given up lightly.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What became of a commit.
+enum Committed {
+    All,
+    /// For now, as while the group rebalances.
+    Refused(String),
+}
+
 impl<S, R> Consumer<S, R>
 where
     S: BatchStage,
@@ -26,13 +33,19 @@ where
         for mut leaving in ready {
             let positions = self.offsets.committable_of(&leaving.partitions);
             let committed = self.commit_these(source, positions).await;
-            if let Ok(false) = committed
-                && now < leaving.last
-            {
-                // Given up now, the new owner would do again what is done.
-                leaving.not_before = Instant::now() + PAUSE;
-                self.leaving.push(leaving);
-                continue;
+            if let Ok(Committed::Refused(reason)) = &committed {
+                if now < leaving.last {
+                    // Given up now, the new owner would do again what is done.
+                    self.insist(&mut leaving.refusals, reason);
+                    leaving.not_before = Instant::now() + PAUSE;
+                    self.leaving.push(leaving);
+                    continue;
+                }
+                tracing::warn!(
+                    stage = self.name(),
+                    reason,
+                    "partitions are let go of without their last commit: what it told of is done again"
+                );
             }
             let patience = self.policy.revoke_deadline / 8;
             self.withdraw(&leaving.partitions, patience).await;
@@ -64,20 +77,24 @@ where
         }
         self.commit_at = now + self.policy.commit_every;
         let positions = self.offsets.committable();
-        // What is refused, the next one covers.
-        self.commit_these(source, positions).await?;
+        if let Committed::Refused(reason) = self.commit_these(source, positions).await? {
+            tracing::warn!(
+                stage = self.name(),
+                reason,
+                "commit failed; the next one covers it"
+            );
+        }
         Ok(())
     }
 
-    /// False where it is refused for now, as while the group rebalances.
     async fn commit_these(
         &mut self,
         source: &mut dyn Source,
         positions: Vec<Position>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Committed, Failure> {
         // What a tick emits is in the log before anything that was closed after it is committed.
         if positions.is_empty() || self.tick.pending {
-            return Ok(true);
+            return Ok(Committed::All);
         }
         // Nothing is heard while the log is asked, so not for long.
         let patience = self.policy.revoke_deadline / 4;
@@ -87,17 +104,29 @@ where
             Ok(()) => {
                 self.offsets.committed(&positions);
                 self.gauges.commits.add(1);
-                Ok(true)
+                Ok(Committed::All)
             }
-            Err(Failure::Transient { reason, .. }) => {
-                tracing::warn!(
-                    stage = self.name(),
-                    reason,
-                    "commit failed; the next one covers it"
-                );
-                Ok(false)
-            }
+            Err(Failure::Transient { reason, .. }) => Ok(Committed::Refused(reason)),
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Tells of a commit that is tried until it is taken: once, however long a rebalance keeps refusing it.
+    fn insist(&self, refusals: &mut u32, reason: &str) {
+        *refusals += 1;
+        let stage = self.name();
+        match refusals {
+            1 => tracing::warn!(
+                stage,
+                reason,
+                "the log does not take the last commit, as while a group rebalances; trying until it does"
+            ),
+            _ => tracing::debug!(
+                stage,
+                reason,
+                refusals,
+                "the last commit is still not taken"
+            ),
         }
     }
 
@@ -107,13 +136,21 @@ where
     pub async fn leave(&mut self, source: &mut dyn Source) {
         self.tasks.abort_all();
         let deadline = Instant::now() + self.policy.revoke_deadline;
+        let mut refusals = 0;
         let failure = loop {
             let now = Instant::now();
-            match self.commit_last(source, now).await {
-                Ok(true) => break None,
-                Ok(false) if now < deadline => {}
-                Ok(false) => break Some(Failure::transient("the log refuses it")),
+            let refused = match self.commit_last(source, now).await {
+                Ok(Committed::All) if self.leaving.is_empty() => break None,
+                Ok(Committed::All) => None,
+                Ok(Committed::Refused(reason)) => Some(reason),
                 Err(failure) => break Some(failure),
+            };
+            if now >= deadline {
+                let reason = refused.unwrap_or_else(|| "the log refuses it".to_owned());
+                break Some(Failure::transient(reason));
+            }
+            if let Some(reason) = refused {
+                self.insist(&mut refusals, &reason);
             }
             if let Err(failure) = self.hear_out(source).await {
                 break Some(failure);
@@ -136,14 +173,14 @@ where
         &mut self,
         source: &mut dyn Source,
         now: Instant,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Committed, Failure> {
         for leaving in &mut self.leaving {
             // Nothing that is in flight gets through any more.
             leaving.deadline = now;
         }
         self.let_go(source, now).await?;
         let positions = self.offsets.committable();
-        Ok(self.commit_these(source, positions).await? && self.leaving.is_empty())
+        self.commit_these(source, positions).await
     }
 
     /// What the source says within a pause, as far as it still matters.

@@ -73,6 +73,7 @@ pub(super) struct Leaving {
     pub deadline: Instant,
     /// A commit was refused: the next try.
     pub not_before: Instant,
+    pub refusals: u32,
     /// When the commit is no longer waited for either.
     pub last: Instant,
 }

@@ -206,6 +206,7 @@ where
             ack,
             deadline,
             not_before: now,
+            refusals: 0,
             last: now + self.policy.revoke_deadline,
         });
         self.drop_foreign();

@@ -1,6 +1,10 @@
 //! Partitions that come and go.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use tracing::{Level, Metadata, Subscriber, span};
 
 use super::world::*;
 use crate::Failure;
@@ -50,6 +54,31 @@ async fn a_revoke_waits_until_its_commit_is_taken() {
     second.finish().await.unwrap();
     assert_eq!(world.bus.records(TO).len(), 8, "nothing was done twice");
     assert_eq!(trespasses(&world), 0);
+}
+
+/// A rebalance of a minute refuses twenty commits a second: who reads the log is told once.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_insisted_on_is_told_once() {
+    let warnings = Warnings::default();
+    let _heard = tracing::subscriber::set_default(warnings.clone());
+    let mut world = World::new(2);
+    world.policy.commit_every = Duration::from_secs(3_600);
+    world.feed(2, &vec![Deed::Emit(1); 8]);
+    let first = world.start();
+    after(1).await;
+    let refusals = |count: usize| (0..count).map(|_| Failure::transient("rebalance in progress"));
+    world.bus.fail_commit(refusals(30));
+    let second = world.start();
+    after(5).await;
+    assert_eq!(warnings.heard(), 1, "partitions are taken away");
+    world.bus.fail_commit(refusals(30));
+    first.finish().await.unwrap();
+    second.finish().await.unwrap();
+    assert!(
+        (2..=5).contains(&warnings.heard()),
+        "two processes stop: {}",
+        warnings.heard()
+    );
 }
 
 /// Invariants 2 and 4 of the late verdict: closes nothing, commits nothing, still reports.
@@ -157,4 +186,36 @@ async fn gaps_in_the_offsets_are_passed() {
     world.feed(1, &[Deed::Emit(1)]);
     world.run_dry().await.unwrap();
     assert_eq!(world.bus.committed(GROUP, FROM).get(&0), Some(&14));
+}
+
+/// Counts what is logged as a warning while it is set as the subscriber.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl Warnings {
+    fn heard(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
 }
