@@ -191,6 +191,13 @@ impl Config {
         self.cluster()
             .check()
             .map_err(|failure| failure.reason().to_owned())?;
+        if self.is_embedded() && !self.objects.url.is_empty() {
+            return wrong(
+                "objects.url",
+                &self.objects.url,
+                "nothing without kafka.brokers: objects then lie in the data folder",
+            );
+        }
         // What the model takes is known only when it is loaded; no BERT takes more than this.
         const LONGEST: usize = 512;
         self.shard_config()

@@ -73,6 +73,10 @@ fn errors_say_what_and_where() {
         &["shard.overlap_tokens", "at most half"],
     );
     check(load("[settle]\npartial = \"maybe\"", &[], &[]), &["maybe"]);
+    check(
+        load("", &[], &["objects.url=file:///srv"]),
+        &["objects.url is file:///srv", "kafka.brokers"],
+    );
 }
 
 #[test]
