@@ -286,6 +286,13 @@ impl Running {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
+    /// Most memory it had at once, KiB; none once it has ended.
+    pub fn peak_memory_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -330,6 +337,25 @@ pub fn make_pipe(file: &Path) {
         "mkfifo {}",
         file.display()
     );
+}
+
+/// All files below a folder, in order.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        let entries = std::fs::read_dir(&folder);
+        let entries =
+            entries.unwrap_or_else(|error| fail(&format!("{}: {error}", folder.display())));
+        for path in entries.filter_map(|it| Some(it.ok()?.path())) {
+            match path.is_dir() {
+                true => open.push(path),
+                false => all.push(path),
+            }
+        }
+    }
+    all.sort();
+    all
 }
 
 /// Copies `from` (a folder below samples/) file by file, sidecars and ignore files included, where `keep` says so.

@@ -1,10 +1,15 @@
 //! Stages as processes of their own, on a cluster.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use penstock::ingest::Report;
 use penstock::pipeline::group_of;
 use penstock::status::Status;
+use penstock_adapters::kafka::{KafkaConfig, lags};
 use penstock_schemas::topics;
 use penstock_servers::Listener;
 use penstock_tests::{Bench, assert_same, copy_samples, until};
@@ -86,7 +91,49 @@ fn stages_run_as_processes_of_their_own() {
     }
 }
 
-/// Processes are replaced one after the other under load, as in a rolling deploy: nothing is done twice.
+/// How long a group waits for a member that is silent, by librdkafka's default.
+const SESSION: Duration = Duration::from_secs(45);
+
+/// Looks at a topic all the time.
+struct Watch {
+    over: Arc<AtomicBool>,
+    looking: JoinHandle<Duration>,
+}
+
+impl Watch {
+    /// From its first record until it holds `all`.
+    fn of(world: &World, topic: &'static str, all: i64) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let stop = over.clone();
+        let config = KafkaConfig::new(world.kafka.brokers(Listener::Plain));
+        let looking = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let (mut seen, mut since, mut longest) = (0, Instant::now(), Duration::ZERO);
+            while !stop.load(Ordering::Relaxed) {
+                let found = runtime.block_on(lags(&config, "nobody", topic)).unwrap();
+                let records = found.iter().map(|it| it.end).sum();
+                if seen > 0 && seen < all {
+                    longest = longest.max(since.elapsed());
+                }
+                if records > seen {
+                    (seen, since) = (records, Instant::now());
+                }
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+            longest
+        });
+        Self { over, looking }
+    }
+
+    /// How long it did not grow at most.
+    fn stood_still(self) -> Duration {
+        self.over.store(true, Ordering::Relaxed);
+        self.looking.join().unwrap()
+    }
+}
+
+/// Processes are replaced one after the other under load, as in a rolling deploy: nothing is done twice, and nobody waits
+/// for a member that has gone.
 #[test]
 fn a_rolling_restart_repeats_nothing() {
     const NOTES: usize = 800;
@@ -100,6 +147,7 @@ fn a_rolling_restart_repeats_nothing() {
         std::fs::write(docs.join(format!("note-{number}.md")), text).unwrap();
     }
     let mut processes = [world.start(&STAGES), world.start(&STAGES)];
+    let watch = Watch::of(&world, "rag.chunks.v1", NOTES as i64);
     let mut ingest = world.spawn_ingest(&docs);
     let done = || world.records("rag.chunks.v1");
     let mut seen = 0;
@@ -122,6 +170,9 @@ fn a_rolling_restart_repeats_nothing() {
     for topic in ["rag.parts.v1", "rag.sections.v1", "rag.chunks.v1"] {
         assert_eq!(world.records(topic), NOTES as i64, "{topic}: {said}");
     }
+    let stood_still = watch.stood_still();
+    println!("stood still for {stood_still:?} at most");
+    assert!(stood_still < SESSION, "{stood_still:?}: {said}");
     let times = world.chunks(topics::CHUNKS);
     assert_eq!(times.len(), NOTES, "one each");
     // It waits for stages that are not there.

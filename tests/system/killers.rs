@@ -1,4 +1,4 @@
-//! A record that kills its process is found and given up, by the real program.
+//! A record that kills its process is found and given up, by the real program; one that does not come back is abandoned.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use penstock::config::Config;
 use penstock::dead_letters::Listed;
-use penstock::session::Session;
+use penstock::session::{DRAIN, Session};
 use penstock::system::Log;
 use penstock_adapters::kafka::{KafkaSink, read_topic};
 use penstock_runtime::{Attempts, Trail};
 use penstock_schemas::{Document, topics};
-use penstock_tests::{Bench, Running, document, make_pipe, publish, until};
+use penstock_tests::{Bench, Running, document, files, make_pipe, publish, until};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
+
+use crate::world::World;
 
 const GROUP: &str = "penstock.split";
 
@@ -62,6 +64,47 @@ async fn kill_once(bench: &Bench, wanted: impl Fn(&BTreeMap<i32, Trail>) -> bool
         assert!(Instant::now() < deadline, "{trails:?}");
     }
     running.kill();
+}
+
+/// What does not come back is abandoned at the deadline; the process that follows does it.
+#[test]
+fn a_record_that_does_not_come_back_keeps_no_process_from_ending() {
+    let world = World::new();
+    assert_eq!(world.run(&["topics", "apply"]).code, 0);
+    let docs = world.file("docs");
+    std::fs::create_dir_all(&docs).unwrap();
+    let notes = 6;
+    for number in 0..notes {
+        std::fs::write(
+            docs.join(format!("note-{number}.md")),
+            format!("# Note {number}\n"),
+        )
+        .unwrap();
+    }
+    let mut ingest = world.spawn_ingest(&docs);
+    until("all are sent", || {
+        world.records("rag.documents.v1") == notes
+    });
+    ingest.kill();
+    let objects = files(&world.file("objects"));
+    let (clogged, aside) = (&objects[0], world.file("aside"));
+    std::fs::rename(clogged, &aside).unwrap();
+    make_pipe(clogged);
+    let mut stuck = world.start(&["split"]);
+    let parts = || world.records("rag.parts.v1");
+    until("all others are done", || parts() == notes - 1);
+    let asked = Instant::now();
+    assert_eq!(stuck.terminate(), Some(0), "{}", stuck.output());
+    let took = asked.elapsed();
+    assert!(took < 2 * DRAIN, "{took:?}");
+    assert!(world.lag("split") >= 1);
+
+    std::fs::rename(&aside, clogged).unwrap();
+    let mut next = world.start(&["split"]);
+    until("it is done too", || world.lag("split") == 0);
+    assert!(parts() >= notes);
+    assert_eq!(world.records("rag.documents.v1.dlq"), 0);
+    assert_eq!(next.terminate(), Some(0), "{}", next.output());
 }
 
 #[tokio::test(flavor = "multi_thread")]

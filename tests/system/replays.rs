@@ -71,6 +71,12 @@ fn a_replay_leaves_the_live_group_alone_and_goes_on_where_it_was_killed() {
         assert!(!running.has_ended(), "{}", running.output());
         world.records(PARTS) - parts >= sent as i64 - 1
     });
+    // Where it is no terminal, a line now and then says how far it is.
+    let far = format!(" of {sent} ");
+    until("it says how far it is", || {
+        assert!(!running.has_ended(), "{}", running.output());
+        running.output().contains(&far)
+    });
     let said = running.output();
     let id = said
         .split_whitespace()

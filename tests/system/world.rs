@@ -47,10 +47,19 @@ impl World {
     }
 
     pub fn configure(&self, listener: Listener, properties: &str) {
+        let objects = format!("url = \"file://{}\"\n", self.file("objects").display());
+        self.write_configuration(&objects, listener, properties);
+    }
+
+    /// Objects that lie elsewhere: the lines below `[objects]`.
+    pub fn configure_objects(&self, objects: &str) {
+        self.write_configuration(objects, Listener::Plain, "");
+    }
+
+    fn write_configuration(&self, objects: &str, listener: Listener, properties: &str) {
         let brokers = self.kafka.brokers(listener);
-        let objects = format!("file://{}", self.file("objects").display());
         let text = format!(
-            "[objects]\nurl = {objects:?}\n[kafka]\nbrokers = {brokers:?}\n[kafka.properties]\n{properties}"
+            "[objects]\n{objects}[kafka]\nbrokers = {brokers:?}\n[kafka.properties]\n{properties}"
         );
         std::fs::write(self.file("penstock.toml"), text).unwrap();
     }

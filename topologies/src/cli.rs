@@ -1,12 +1,13 @@
 //! The command line: a contract, scripts rely on it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::dead_letters::moment;
+use crate::dead_letters::{moment, span};
 use crate::replay::Span;
 
 /// Documents to a searchable vector index and a knowledge graph, kept in step.
@@ -65,6 +66,11 @@ pub enum Command {
     DeadLetters {
         #[command(subcommand)]
         command: DeadLettersCommand,
+    },
+    /// Look after the object store
+    Objects {
+        #[command(subcommand)]
+        command: ObjectsCommand,
     },
     /// Let a stage do again what it has done, beside its live group
     Replay(ReplayArgs),
@@ -243,6 +249,25 @@ pub struct SkipArgs {
     /// The consumer group it is in the way of [default: the one of the stage]
     #[arg(long)]
     pub group: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ObjectsCommand {
+    /// Remove objects that no record names
+    Collect(CollectArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CollectArgs {
+    /// Show what would be removed, and why, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only what was written so long ago, by the store's clock: 36h, 7d; at least 24h
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = span)]
+    pub older_than: Duration,
+    /// Also where most of what is there is of documents the log knows nothing of
+    #[arg(long)]
+    pub even_if_most: bool,
 }
 
 #[derive(Debug, Clone, Args)]

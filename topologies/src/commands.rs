@@ -16,6 +16,7 @@ use crate::dead_letters;
 use crate::describe::describe;
 use crate::engines::{has_stores, open_stores};
 use crate::ingest::{Bars, Intake, Known, Pending, Report, deletion, seconds_since};
+use crate::objects;
 use crate::query::{self, Question, answer};
 use crate::replay;
 use crate::serve::{Work, read_ledger};
@@ -40,6 +41,7 @@ pub async fn execute(cli: Cli) -> Result<u8, String> {
         Command::Topics { what } => topics::topics(&config, what, json).await,
         Command::Audit => show_audit(&config, json).await,
         Command::DeadLetters { command } => dead_letters::run(&config, &command, json).await,
+        Command::Objects { command } => objects::run(&config, &command, json).await,
         Command::Replay(args) => replay::replay(&config, &args, json).await,
         Command::Forget(args) => forget(&config, &args, json).await,
         Command::Bench(args) => bench::bench(&config, &args, json).await,

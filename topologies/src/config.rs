@@ -209,6 +209,13 @@ impl Config {
             }
             self.registry.check(&registry)?;
         }
+        if self.is_embedded() && !self.objects.url.is_empty() {
+            return wrong(
+                "objects.url",
+                &self.objects.url,
+                "nothing without kafka.brokers: objects then lie in the data folder",
+            );
+        }
         // What the model takes is known only when it is loaded; no BERT takes more than this.
         const LONGEST: usize = 512;
         self.shard_config()

@@ -11,6 +11,7 @@ pub mod describe;
 pub mod engines;
 pub mod heartbeat;
 pub mod ingest;
+pub mod objects;
 pub mod pipeline;
 pub mod policies;
 pub mod query;

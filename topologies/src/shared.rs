@@ -26,17 +26,18 @@ impl Shared {
 
 /// Where `ingest` puts what it reads.
 pub fn open_blobs(config: &Config) -> Result<Arc<dyn Blobs>, Failure> {
-    Ok(Arc::new(open(config)?))
+    Ok(Arc::new(open_objects(config)?))
 }
 
 /// The same, and sees that it answers.
 pub async fn open_checked(config: &Config) -> Result<Arc<dyn Blobs>, Failure> {
-    let objects = open(config)?;
+    let objects = open_objects(config)?;
     objects.check().await?;
     Ok(Arc::new(objects))
 }
 
-fn open(config: &Config) -> Result<Objects, Failure> {
+/// The store itself, as configured.
+pub fn open_objects(config: &Config) -> Result<Objects, Failure> {
     match config.objects.url.as_str() {
         "" => Objects::in_folder(&config.data.join("objects")),
         url => Objects::at(url, &config.objects.properties.0),

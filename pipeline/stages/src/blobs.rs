@@ -2,21 +2,40 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use penstock_runtime::Failure;
 use penstock_schemas::{Blob, content_hash};
 use uuid::Uuid;
 
+/// An object, as the store lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written, by the store's clock, milliseconds since the epoch.
+    pub written: i64,
+}
+
 /// Bytes under `group/document/version/sha256`.
 #[async_trait]
 pub trait Blobs: Send + Sync {
-    /// Writes under `key`, atomically and durably: a reader sees all of it or nothing.
+    /// Writes under `key`, atomically and durably: a reader sees all of it or nothing. The same bytes may be left as they
+    /// are where they are hardly an hour old; older ones are written anew, so that an object that is named again is young.
     async fn write(&self, key: &str, bytes: Bytes) -> Result<(), Failure>;
     /// Reads all of `key`; none where there is no such object.
     async fn read(&self, key: &str) -> Result<Option<Bytes>, Failure>;
-    /// Keys below `prefix`, with when each was last written (milliseconds since the epoch).
-    async fn list(&self, prefix: &str) -> Result<Vec<(String, i64)>, Failure>;
+    /// What is below `prefix`, a page at a time. Objects of one folder come one after another.
+    fn walk(&self, prefix: &str) -> BoxStream<'_, Result<Stored, Failure>>;
+    /// The same at once, for prefixes that hold little.
+    async fn list(&self, prefix: &str) -> Result<Vec<Stored>, Failure> {
+        self.walk(prefix).try_collect().await
+    }
     /// Removes `key`; it is no error where it is gone already.
     async fn delete(&self, key: &str) -> Result<(), Failure>;
+    /// What time it is for the store, milliseconds since the epoch. Ages are told by its clock alone: ours may be off.
+    async fn clock(&self) -> Result<i64, Failure>;
 }
 
 /// Where all bytes of a document lie.

@@ -1,30 +1,29 @@
 //! An object store that speaks as much of S3 as clients of ours do, over HTTP on loopback, and can be told to misbehave.
 
-use std::collections::{BTreeMap, VecDeque};
+mod shelf;
+
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, LAST_MODIFIED, RANGE};
+use chrono::TimeDelta;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, RANGE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use self::shelf::{Asked, Body, State, refused};
+
 /// The one bucket there is.
 pub const BUCKET: &str = "penstock-test";
 pub const ACCESS_KEY: &str = "test-access";
 pub const SECRET_KEY: &str = "test-secret";
-/// Keys in one answer to a listing, so that a listing has pages.
-const PAGE: usize = 3;
-/// Of everything: nobody asks when it was.
-const WRITTEN: (&str, &str) = ("Sat, 21 Nov 2026 10:00:00 GMT", "2026-11-21T10:00:00.000Z");
 
 /// What happens to one request, instead of what should.
 #[derive(Debug, Clone, Copy)]
@@ -46,19 +45,6 @@ pub struct S3 {
     serving: JoinHandle<()>,
 }
 
-#[derive(Default)]
-struct State {
-    objects: BTreeMap<String, Bytes>,
-    uploads: BTreeMap<String, BTreeMap<usize, Bytes>>,
-    faults: VecDeque<Fault>,
-    /// Every request is answered by 503.
-    down: bool,
-    requests: Vec<String>,
-    encryption: Option<String>,
-}
-
-type Body = BoxBody<Bytes, std::io::Error>;
-
 impl S3 {
     /// # Errors
     /// Where no port of loopback is free.
@@ -77,6 +63,28 @@ impl S3 {
     /// `http://127.0.0.1:port`
     pub fn endpoint(&self) -> &str {
         &self.address
+    }
+
+    /// The URL of a prefix of the bucket, and the properties it takes.
+    pub fn settings(&self, prefix: &str) -> (String, BTreeMap<String, String>) {
+        let properties = [
+            ("endpoint", self.endpoint()),
+            ("region", "eu-central-1"),
+            ("access_key_id", ACCESS_KEY),
+            ("secret_access_key", SECRET_KEY),
+            ("allow_http", "true"),
+        ];
+        let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        (format!("s3://{BUCKET}/{prefix}"), properties.into())
+    }
+
+    /// The same as lines of a configuration file, below `[objects]`.
+    pub fn toml(&self, prefix: &str) -> String {
+        let (url, properties) = self.settings(prefix);
+        let lines = properties
+            .iter()
+            .map(|(name, value)| format!("properties.{name} = {value:?}\n"));
+        format!("url = {url:?}\n{}", lines.collect::<String>())
     }
 
     /// The next requests that read or write an object meet these, one each.
@@ -115,6 +123,26 @@ impl S3 {
     pub fn open_uploads(&self) -> usize {
         locked(&self.state).uploads.len()
     }
+
+    /// An upload of `key` in parts, as a client leaves it that dies at its first part.
+    pub fn leave_upload(&self, key: &str) {
+        locked(&self.state).begin_upload(key);
+    }
+
+    /// All that is in it is older by so much.
+    pub fn age(&self, by: Duration) {
+        locked(&self.state).age(TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX));
+    }
+
+    /// From now on its clock is ahead of everybody else's by so much more.
+    pub fn run_ahead(&self, by: Duration) {
+        locked(&self.state).ahead += TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+    }
+
+    /// Keys of all objects.
+    pub fn keys(&self) -> Vec<String> {
+        locked(&self.state).objects.keys().cloned().collect()
+    }
 }
 
 impl Drop for S3 {
@@ -144,21 +172,16 @@ async fn converse(stream: TcpStream, state: Arc<Mutex<State>>) {
         .await;
 }
 
-/// What a request is about.
-struct Asked {
-    method: Method,
-    key: String,
-    query: BTreeMap<String, String>,
-    range: Option<(usize, usize)>,
-    body: Bytes,
-}
-
 async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let target = format!("{} {}", parts.method, parts.uri);
     let header = |name| parts.headers.get(name).and_then(|it| it.to_str().ok());
+    let query = query_of(parts.uri.query().unwrap_or_default());
+    // In a header, or in the target itself.
+    let ours = format!("{ACCESS_KEY}/");
     let signed = header(AUTHORIZATION.as_str())
-        .is_some_and(|it| it.contains(&format!("Credential={ACCESS_KEY}/")));
+        .is_some_and(|it| it.contains(&format!("Credential={ours}")))
+        || (query.get("X-Amz-Credential")).is_some_and(|it| it.starts_with(&ours));
     let encryption = header("x-amz-server-side-encryption").map(str::to_owned);
     let range = header(RANGE.as_str()).and_then(range_of);
     let Ok(body) = body.collect().await else {
@@ -179,7 +202,7 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
     let asked = Asked {
         method: parts.method,
         key: key.to_owned(),
-        query: query_of(parts.uri.query().unwrap_or_default()),
+        query,
         range,
         body: body.to_bytes(),
     };
@@ -200,174 +223,7 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
     if asked.method == Method::PUT || asked.method == Method::POST {
         state.encryption = encryption.or(state.encryption.take());
     }
-    match (asked.method.as_str(), asked.key.as_str()) {
-        ("GET", "") => state.list(&asked.query),
-        ("POST", "") => state.delete_many(&asked.body),
-        ("GET" | "HEAD", _) => state.get(&asked, fault),
-        ("PUT", _) => state.put(asked),
-        ("POST", _) => state.upload(&asked),
-        ("DELETE", _) => state.delete(&asked),
-        _ => refused(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
-    }
-}
-
-impl State {
-    fn get(&self, asked: &Asked, fault: Option<Fault>) -> Response<Body> {
-        let Some(bytes) = self.objects.get(&asked.key) else {
-            return refused(StatusCode::NOT_FOUND, "NoSuchKey");
-        };
-        let mut bytes = bytes.clone();
-        let whole = bytes.len();
-        let mut response = Response::builder()
-            .header(ETAG, etag(&bytes))
-            .header(LAST_MODIFIED, WRITTEN.0);
-        if let Some((from, to)) = asked.range {
-            let to = to.min(whole.saturating_sub(1));
-            bytes = bytes.slice(from.min(whole)..(to + 1).min(whole));
-            response = response
-                .status(StatusCode::PARTIAL_CONTENT)
-                .header("Content-Range", format!("bytes {from}-{to}/{whole}"));
-        }
-        response = response.header(CONTENT_LENGTH, bytes.len());
-        let body = match fault {
-            _ if asked.method == Method::HEAD => whole_body(Bytes::new()),
-            Some(Fault::Truncated) => {
-                let half = bytes.slice(..bytes.len() / 2);
-                let cut = std::io::Error::other("cut short on purpose");
-                let frames = [Ok(Frame::data(half)), Err(cut)];
-                StreamBody::new(futures::stream::iter(frames)).boxed()
-            }
-            Some(Fault::Damaged) => {
-                let flipped: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
-                whole_body(flipped.into())
-            }
-            _ => whole_body(bytes),
-        };
-        built(response.body(body))
-    }
-
-    fn put(&mut self, asked: Asked) -> Response<Body> {
-        let tag = etag(&asked.body);
-        match (asked.query.get("uploadId"), asked.query.get("partNumber")) {
-            (Some(upload), Some(number)) => {
-                let parts = self.uploads.get_mut(upload);
-                let (Some(parts), Ok(number)) = (parts, number.parse()) else {
-                    return refused(StatusCode::NOT_FOUND, "NoSuchUpload");
-                };
-                parts.insert(number, asked.body);
-            }
-            _ => {
-                self.objects.insert(asked.key, asked.body);
-            }
-        }
-        built(
-            Response::builder()
-                .header(ETAG, tag)
-                .body(whole_body(Bytes::new())),
-        )
-    }
-
-    /// Begins an upload in parts, or ends it.
-    fn upload(&mut self, asked: &Asked) -> Response<Body> {
-        if asked.query.contains_key("uploads") {
-            let id = format!("upload-{}", self.requests.len());
-            self.uploads.insert(id.clone(), BTreeMap::new());
-            return xml(&format!(
-                "<InitiateMultipartUploadResult><Bucket>{BUCKET}</Bucket><Key>{}</Key><UploadId>{id}</UploadId></InitiateMultipartUploadResult>",
-                escaped(&asked.key)
-            ));
-        }
-        let id = asked.query.get("uploadId").cloned().unwrap_or_default();
-        let Some(parts) = self.uploads.remove(&id) else {
-            return refused(StatusCode::NOT_FOUND, "NoSuchUpload");
-        };
-        let bytes: Vec<u8> = parts.into_values().flatten().collect();
-        let tag = etag(&bytes);
-        self.objects.insert(asked.key.clone(), bytes.into());
-        xml(&format!(
-            "<CompleteMultipartUploadResult><Key>{}</Key><ETag>{}</ETag></CompleteMultipartUploadResult>",
-            escaped(&asked.key),
-            escaped(&tag)
-        ))
-    }
-
-    fn delete(&mut self, asked: &Asked) -> Response<Body> {
-        match asked.query.get("uploadId") {
-            Some(upload) => drop(self.uploads.remove(upload)),
-            None => drop(self.objects.remove(&asked.key)),
-        }
-        built(
-            Response::builder()
-                .status(StatusCode::NO_CONTENT)
-                .body(whole_body(Bytes::new())),
-        )
-    }
-
-    fn delete_many(&mut self, body: &[u8]) -> Response<Body> {
-        let text = String::from_utf8_lossy(body);
-        let keys = text.split("<Key>").skip(1);
-        let mut deleted = String::new();
-        for key in keys.filter_map(|rest| rest.split("</Key>").next()) {
-            self.objects.remove(&plain(key));
-            deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
-        }
-        xml(&format!("<DeleteResult>{deleted}</DeleteResult>"))
-    }
-
-    fn list(&self, query: &BTreeMap<String, String>) -> Response<Body> {
-        let text = |name| query.get(name).map_or("", String::as_str);
-        let (prefix, after) = (text("prefix"), text("continuation-token"));
-        let below = |key: &&String| key.starts_with(prefix) && key.as_str() > after;
-        let keys: Vec<&String> = self.objects.keys().filter(below).collect();
-        let mut contents = String::new();
-        for key in keys.iter().take(PAGE) {
-            let size = self.objects.get(*key).map_or(0, Bytes::len);
-            contents += &format!(
-                "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>\"x\"</ETag><Size>{size}</Size></Contents>",
-                escaped(key),
-                WRITTEN.1
-            );
-        }
-        let more = keys.len() > PAGE;
-        let next = match keys.get(PAGE - 1) {
-            Some(last) if more => format!(
-                "<NextContinuationToken>{}</NextContinuationToken>",
-                escaped(last)
-            ),
-            _ => String::new(),
-        };
-        xml(&format!(
-            "<ListBucketResult><Name>{BUCKET}</Name><Prefix>{}</Prefix><KeyCount>{}</KeyCount><IsTruncated>{more}</IsTruncated>{next}{contents}</ListBucketResult>",
-            escaped(prefix),
-            keys.len().min(PAGE)
-        ))
-    }
-}
-
-fn whole_body(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed()
-}
-
-fn xml(content: &str) -> Response<Body> {
-    let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{content}");
-    Response::new(whole_body(text.into()))
-}
-
-fn refused(status: StatusCode, code: &str) -> Response<Body> {
-    let text = format!("<Error><Code>{code}</Code><Message>{code}</Message></Error>");
-    built(
-        Response::builder()
-            .status(status)
-            .body(whole_body(text.into())),
-    )
-}
-
-fn built(response: hyper::http::Result<Response<Body>>) -> Response<Body> {
-    response.unwrap_or_else(|error| crate::fail(&format!("an answer of the S3 server: {error}")))
-}
-
-fn etag(bytes: &[u8]) -> String {
-    format!("\"{:x}\"", bytes.len())
+    state.answer(asked, fault)
 }
 
 /// `bytes=FROM-TO`, both included.
@@ -400,16 +256,4 @@ fn decoded(text: &str) -> String {
         rest = if byte.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
-fn plain(text: &str) -> String {
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&")
 }

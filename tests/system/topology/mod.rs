@@ -6,6 +6,7 @@
 mod backpressure;
 mod crash;
 mod flow;
+mod orphans;
 mod poison;
 mod rebalance;
 mod replay;

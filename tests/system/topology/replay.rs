@@ -1,14 +1,16 @@
 //! Replay is nothing special: doing it all again changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use penstock::pipeline::{Pipeline, group_of, topology};
-use penstock::replay::{Plan, Span, again};
+use penstock::replay::{Plan, Span, Versions, again};
 use penstock_runtime::Stop;
 use penstock_runtime::bus::Happened;
-use penstock_schemas::topics;
+use penstock_schemas::{Codec, topics};
+use penstock_stages::blobs::{Blobs, version_of};
+use uuid::Uuid;
 
 use super::world::{Paper, World, close, papers};
 
@@ -59,11 +61,14 @@ async fn replaying_split_leaves_nothing_of_older_versions() {
 }
 
 /// All that split has done up to now.
-fn plan(world: &World, span: Span) -> Plan {
+pub fn plan(world: &World, span: Span) -> Plan {
     let topic = topics::DOCUMENTS.name();
-    let mut ranges = BTreeMap::new();
+    let (codec, mut versions) = (Codec::default(), Versions::default());
+    let mut ranges = BTreeMap::from([(0, (0, 0)), (1, (0, 0))]);
+    let mut superseded = HashSet::new();
     for record in world.bus.records(topic) {
         ranges.insert(record.partition.number, (0, record.offset + 1));
+        superseded.extend(versions.hear(&codec, &record));
     }
     Plan {
         id: "1".to_owned(),
@@ -71,11 +76,12 @@ fn plan(world: &World, span: Span) -> Plan {
         topic: topic.to_owned(),
         span,
         ranges,
+        superseded,
     }
 }
 
 /// Starts the replay as its command does, in a process of its own; how many records it has done can be asked.
-fn start(world: &World, plan: &Plan) -> (Pipeline, Arc<penstock_runtime::Gauges>) {
+pub fn start(world: &World, plan: &Plan) -> (Pipeline, Arc<penstock_runtime::Gauges>) {
     let parts = again(&world.parts(), plan).unwrap();
     let gauges = parts.gauges["split"].clone();
     let stage = [plan.stage.clone()];
@@ -135,6 +141,31 @@ async fn a_replay_goes_on_beside_the_live_group() {
     let calm = World::undisturbed(&all).await;
     assert_eq!(world.contents().len(), calm.contents().len());
     assert_eq!(world.sound().await, 7);
+}
+
+/// What a newer version lies behind is not done again: nobody keeps its bytes.
+#[tokio::test(start_paused = true)]
+async fn a_replay_does_the_newest_version_only() {
+    let mut all = papers(2);
+    all.push(Paper::about("rules.md", 1, "berth four"));
+    all.push(Paper::about("rules.md", 2, "berth nine"));
+    all.push(Paper::deletion("paper-0.md", 2));
+    let world = World::undisturbed(&all).await;
+    let before = world.contents();
+    for key in world.blobs.keys("") {
+        if version_of(&key) == Some(Uuid::from_u128(1)) && !key.contains(&all[1].id().to_string()) {
+            world.blobs.delete(&key).await.unwrap();
+        }
+    }
+    let (mut replay, gauges) = start(&world, &plan(&world, Span::Beginning));
+    replay.ended().await.unwrap();
+    close(replay).await;
+    assert_eq!(gauges.processed.get(), 3);
+    let live = world.start();
+    world.quiet().await;
+    close(live).await;
+    world.assert_no_letters();
+    assert_eq!(world.contents(), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use penstock_schemas::{
     Codec, Completed, Completion, Document, LedgerEntry, OpenEdition, Step, dead_letters_of,
     document_guid, topics,
 };
-use penstock_stages::blobs;
+use penstock_stages::blobs::{self, Blobs};
 use penstock_stages::link::Rules;
 use penstock_stages::settle::{Stores, collect_blobs};
 use penstock_stages::shard::{ShardConfig, Tokens};
@@ -292,7 +292,8 @@ impl World {
     pub async fn collect(&self) -> Vec<String> {
         for entry in self.ledger().values() {
             let blobs = self.blobs.as_ref();
-            collect_blobs(blobs, entry, Duration::ZERO).await.unwrap();
+            let now = blobs.clock().await.unwrap();
+            collect_blobs(blobs, entry, now).await.unwrap();
         }
         self.blobs.keys("")
     }

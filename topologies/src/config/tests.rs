@@ -91,6 +91,10 @@ fn errors_say_what_and_where() {
         ],
     );
     check(load("[throttle]\nlag_low = -1", &[], &[]), &["lag_low"]);
+    check(
+        load("", &[], &["objects.url=file:///srv"]),
+        &["objects.url is file:///srv", "kafka.brokers"],
+    );
 }
 
 #[test]

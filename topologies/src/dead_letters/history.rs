@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use penstock_adapters::kafka::read_topic;
 use penstock_runtime::{Failure, Outgoing, Route};
-use penstock_schemas::{Audit, now_ms, topics};
+use penstock_schemas::{Audit, Codec, now_ms, topics};
 use serde::Serialize;
 
 use super::letter::Place;
@@ -91,12 +91,12 @@ pub fn audit(
         ("partition", place.partition.to_string()),
         ("offset", place.offset.to_string()),
     ];
-    audited(log, actor, action, more.into_iter().chain(at))
+    audited(&log.codec, actor, action, more.into_iter().chain(at))
 }
 
 /// The record that says `action` was done now, by `actor`.
 pub fn audited(
-    log: &Log,
+    codec: &Codec,
     actor: &str,
     action: &str,
     detail: impl IntoIterator<Item = (&'static str, String)>,
@@ -111,7 +111,7 @@ pub fn audited(
             .collect(),
     };
     topics::AUDIT
-        .encode(&log.codec, &record)
+        .encode(codec, &record)
         .map_err(|error| Failure::fatal(format!("the audit record cannot be encoded: {error}")))
 }
 

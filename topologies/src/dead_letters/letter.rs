@@ -92,7 +92,7 @@ impl Letter {
 }
 
 /// Whose record it is: by its headers, or by its key, which begins with the document on every topic.
-fn document_of(headers: &Headers, key: Option<&[u8]>) -> Option<Uuid> {
+pub fn document_of(headers: &Headers, key: Option<&[u8]>) -> Option<Uuid> {
     let told = lineage::text(headers, lineage::DOCUMENT).and_then(|it| it.parse().ok());
     told.or_else(|| {
         let key = std::str::from_utf8(key?).ok()?;

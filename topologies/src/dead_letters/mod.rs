@@ -18,12 +18,12 @@ use penstock_adapters::kafka::fold_topic;
 use penstock_runtime::Failure;
 
 pub use history::{actor, audited};
-pub use letter::{Letter, Place};
+pub use letter::{Letter, Place, document_of};
 pub use list::{Group, Listed};
 pub use redrive::{Outcome, Redriven, Row};
 pub use show::Shown;
 pub use skip::Skipped;
-pub use time::moment;
+pub use time::{moment, span};
 
 use crate::cli::DeadLettersCommand;
 use crate::config::Config;
@@ -56,7 +56,7 @@ pub(crate) enum Desk {
 }
 
 impl Desk {
-    async fn open(config: &Config) -> Result<Self, Failure> {
+    pub async fn open(config: &Config) -> Result<Self, Failure> {
         if !config.is_embedded() {
             return Log::of_cluster(config).await.map(Self::Cluster);
         }
@@ -69,14 +69,14 @@ impl Desk {
         }
     }
 
-    fn log(&self) -> &Log {
+    pub fn log(&self) -> &Log {
         match self {
             Self::Cluster(log) | Self::Ours(log, _) => log,
             Self::Beside(log) => log,
         }
     }
 
-    async fn close(self) {
+    pub async fn close(self) {
         match self {
             Self::Cluster(log) => log.close().await,
             Self::Ours(log, folder) => {

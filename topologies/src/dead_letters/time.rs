@@ -1,5 +1,7 @@
 //! Moments, as people write and read them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
 use penstock_schemas::now_ms;
 
@@ -28,6 +30,13 @@ fn moment_at(text: &str, now: i64) -> Result<i64, String> {
         "expected a time such as 2026-03-14T09:30:00Z or 2026-03-14, or how long ago, such as 90s, 30m, 2h or 7d"
             .to_owned()
     })
+}
+
+/// How long: `90s`, `30m`, `2h`, `7d`.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let ms = ago(text).and_then(|ms| u64::try_from(ms).ok());
+    ms.map(Duration::from_millis)
+        .ok_or_else(|| "expected how long, such as 36h or 7d".to_owned())
 }
 
 /// Milliseconds.
@@ -83,6 +92,8 @@ mod tests {
         ] {
             check(wrong, None);
         }
+        assert_eq!(span("36h"), Ok(Duration::from_secs(36 * 60 * 60)));
+        assert!(span("1970-01-02").is_err());
         assert_eq!(shown(1_500), "1970-01-01T00:00:01.500Z");
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 pub use again::again;
-pub use plan::{Plan, Span};
+pub use plan::{Plan, Span, Versions};
 
 use crate::cli::ReplayArgs;
 use crate::commands::print;

@@ -1,10 +1,10 @@
 //! What a replay does again: fixed when it begins, and kept on the audit topic, so that it can be gone on with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use penstock_adapters::kafka::{Reading, commit_for, lags, offsets_at, read_topic};
 use penstock_runtime::{Failure, Partition, Position, Record, Sink, Wanted};
-use penstock_schemas::{Audit, topics};
+use penstock_schemas::{Audit, Codec, Document, topics};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -37,6 +37,10 @@ pub struct Plan {
     pub span: Span,
     /// By partition: the first offset, and one past the last record there was when the replay began.
     pub ranges: BTreeMap<i32, (i64, i64)>,
+    /// Records of `rag.documents.v1` behind which there is a newer version: compaction may take them any time, and nobody
+    /// keeps the bytes they name. Found anew whenever the records are counted.
+    #[serde(skip)]
+    pub superseded: HashSet<(i32, i64)>,
 }
 
 impl Plan {
@@ -59,6 +63,7 @@ impl Plan {
             topic: stage.from.to_owned(),
             span,
             ranges,
+            superseded: HashSet::new(),
         })
     }
 
@@ -114,6 +119,10 @@ impl Plan {
     }
 
     fn wants(&self, record: &Record) -> bool {
+        let place = (record.partition.number, record.offset);
+        if self.superseded.contains(&place) {
+            return false;
+        }
         match self.span {
             Span::Beginning | Span::Since(_) => true,
             // A key is the document's id, alone or with a part behind it.
@@ -147,6 +156,8 @@ impl Plan {
     /// took from the end is left out of the plan: a reader would wait for it for ever.
     pub async fn count(&mut self, log: &Log) -> Result<u64, Failure> {
         let mut count = 0;
+        let mut versions = Versions::default();
+        self.superseded.clear();
         for (number, (first, end)) in self.ranges.clone() {
             let mut next = first;
             if first < end {
@@ -156,12 +167,15 @@ impl Plan {
                         break;
                     }
                     next = record.offset + 1;
-                    count += u64::from(self.wants(&record));
+                    if self.wants(&record) {
+                        count += 1;
+                        self.superseded.extend(versions.hear(&log.codec, &record));
+                    }
                 }
             }
             self.ranges.insert(number, (first, next));
         }
-        Ok(count)
+        Ok(count - self.superseded.len() as u64)
     }
 
     /// Remembers the plan, and gives its group its positions before anybody joins it.
@@ -193,8 +207,31 @@ impl Plan {
     ) -> Result<(), Failure> {
         let own = [(ID, self.id.clone()), ("stage", self.stage.clone())];
         let detail = own.into_iter().chain(more);
-        let record = audited(log, &actor(), action, detail)?;
+        let record = audited(&log.codec, &actor(), action, detail)?;
         sink.produce(vec![record]).await
+    }
+}
+
+/// The newest version of each document so far, and where it lies.
+#[derive(Debug, Default)]
+pub struct Versions(HashMap<Uuid, (Uuid, (i32, i64))>);
+
+impl Versions {
+    /// The place of the record that counts no more now that this one is known: it, or one before it.
+    pub fn hear(&mut self, codec: &Codec, record: &Record) -> Option<(i32, i64)> {
+        if record.partition.topic.as_ref() != topics::DOCUMENTS.name() {
+            return None;
+        }
+        let document: Document = codec.decode(record.value.as_deref()?).ok()?;
+        let heard = (document.version, (record.partition.number, record.offset));
+        match self.0.get_mut(&document.document_guid) {
+            None => {
+                self.0.insert(document.document_guid, heard);
+                None
+            }
+            Some(newest) if newest.0 <= heard.0 => Some(std::mem::replace(newest, heard).1),
+            Some(_) => Some(heard.1),
+        }
     }
 }
 
@@ -209,6 +246,7 @@ mod tests {
             topic: "rag.parts.v1".to_owned(),
             span,
             ranges: BTreeMap::from([(0, (1, 5)), (1, (0, 0))]),
+            superseded: HashSet::new(),
         }
     }
 
@@ -234,6 +272,17 @@ mod tests {
         check(document, Some(format!("{id}/3")), true);
         check(document, Some(format!("{id}3")), false);
         check(document, Some(Uuid::from_u128(8).to_string()), false);
+        let mut plan = plan(Span::Beginning);
+        plan.superseded.insert((0, 1));
+        let record = |offset| Record {
+            partition: plan.partition(0),
+            offset,
+            timestamp: 0,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
+        assert_eq!([1, 2].map(|it| plan.wants(&record(it))), [false, true]);
     }
 
     #[test]

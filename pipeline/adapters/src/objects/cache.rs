@@ -70,12 +70,12 @@ impl VectorCache for BlobVectorCache {
     }
 
     async fn forget(&self, group: &str, document: Uuid) -> Result<(), Failure> {
-        for (key, _) in self
+        for stored in self
             .blobs
             .list(&format!("vectors/{}/{document}", part(group)))
             .await?
         {
-            self.blobs.delete(&key).await?;
+            self.blobs.delete(&stored.key).await?;
         }
         Ok(())
     }

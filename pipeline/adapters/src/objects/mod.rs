@@ -3,6 +3,7 @@
 mod cache;
 mod name;
 mod remote;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
@@ -10,26 +11,36 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, WriteMultipart};
 use penstock_runtime::Failure;
-use penstock_stages::blobs::Blobs;
+use penstock_stages::blobs::{Blobs, Stored};
 use url::Url;
 
 pub use self::cache::BlobVectorCache;
+use self::unfinished::Uploads;
+pub use self::unfinished::{Listing, Unfinished};
 
 /// Bytes from which an object is sent in parts, and of a part: what fails is sent again by the part.
 const PART: usize = 8 * 1024 * 1024;
 /// Parts on their way at once.
 const PARTS_AT_ONCE: usize = 4;
+/// The same bytes are left where they are for so long. Then they are written anew: who collects what nothing names goes
+/// by the time something was written, and whoever writes is about to name it.
+const FRESH: TimeDelta = TimeDelta::hours(1);
+/// Written to learn what time it is for the store.
+const CLOCK: &str = "penstock-clock";
 
 /// Blobs in an object store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     transfer: Transfer,
+    uploads: Uploads,
     /// Where it is, for messages.
     place: Arc<str>,
 }
@@ -53,10 +64,11 @@ impl Objects {
             }
             return Self::in_folder(&folder);
         }
-        let store = remote::open(&parsed, properties)?.ok_or_else(unfit)?;
+        let remote = remote::open(&parsed, properties)?.ok_or_else(unfit)?;
         Ok(Self {
-            store,
+            store: remote.store,
             transfer: Transfer::InParts,
+            uploads: remote.uploads,
             place: url.into(),
         })
     }
@@ -82,16 +94,12 @@ impl Objects {
             .map_err(|error| fatal(&error))?
             .with_fsync(true)
             .with_automatic_cleanup(true);
-        Ok(Self::over(Arc::new(store), &dir.display().to_string()))
-    }
-
-    /// Objects in any store; `place` names it in messages.
-    pub fn over(store: Arc<dyn ObjectStore>, place: &str) -> Self {
-        Self {
-            store,
+        Ok(Self {
+            store: Arc::new(store),
             transfer: Transfer::Whole,
-            place: place.into(),
-        }
+            uploads: Uploads::Files(dir.into()),
+            place: dir.display().to_string().into(),
+        })
     }
 
     async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
@@ -131,7 +139,9 @@ impl Blobs for Objects {
         // Under its own digest an object cannot change, so one of this size is this one.
         if name::is_content_addressed(key) {
             match self.store.head(&path).await {
-                Ok(found) if found.size == bytes.len() as u64 => return Ok(()),
+                Ok(found) if found.size == bytes.len() as u64 && is_fresh(found.last_modified) => {
+                    return Ok(());
+                }
                 Ok(_) | Err(Error::NotFound { .. }) => {}
                 Err(error) => return Err(self.failed("look for", key, &error)),
             }
@@ -159,27 +169,22 @@ impl Blobs for Objects {
         }
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<(String, i64)>, Failure> {
-        let below: Option<Path> = match prefix.trim_end_matches('/') {
-            "" => None,
-            prefix => Some(name::path(prefix)?),
+    fn walk(&self, prefix: &str) -> BoxStream<'_, Result<Stored, Failure>> {
+        let below = match prefix.trim_end_matches('/') {
+            "" => Ok(None),
+            prefix => name::path(prefix).map(Some),
         };
-        let found = self
-            .store
+        let below: Option<Path> = match below {
+            Ok(below) => below,
+            Err(failure) => return futures::stream::iter([Err(failure)]).boxed(),
+        };
+        let prefix = prefix.to_owned();
+        self.store
             .list(below.as_ref())
-            .try_collect::<Vec<_>>()
-            .await
-            .map_err(|error| self.failed("list", prefix, &error))?;
-        // What does not decode was not written by us.
-        Ok(found
-            .into_iter()
-            .filter_map(|it| {
-                Some((
-                    name::key(&it.location)?,
-                    it.last_modified.timestamp_millis(),
-                ))
-            })
-            .collect())
+            .map_err(move |error| self.failed("list", &prefix, &error))
+            // What does not decode was not written by us.
+            .try_filter_map(async |found| Ok(stored(found)))
+            .boxed()
     }
 
     async fn delete(&self, key: &str) -> Result<(), Failure> {
@@ -188,6 +193,30 @@ impl Blobs for Objects {
             Err(error) => Err(self.failed("delete", key, &error)),
         }
     }
+
+    async fn clock(&self) -> Result<i64, Failure> {
+        let path = Path::from(CLOCK);
+        let asked = async {
+            self.store.put(&path, Bytes::new().into()).await?;
+            self.store.head(&path).await
+        };
+        match asked.await {
+            Ok(found) => Ok(found.last_modified.timestamp_millis()),
+            Err(error) => Err(self.failed("write", CLOCK, &error)),
+        }
+    }
+}
+
+fn stored(found: ObjectMeta) -> Option<Stored> {
+    Some(Stored {
+        key: name::key(&found.location)?,
+        size: found.size,
+        written: found.last_modified.timestamp_millis(),
+    })
+}
+
+fn is_fresh(written: DateTime<Utc>) -> bool {
+    Utc::now().signed_duration_since(written) < FRESH
 }
 
 /// Whose fault an error of the store is.

@@ -12,6 +12,14 @@ use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use penstock_runtime::Failure;
 use url::Url;
 
+use super::unfinished::{Bucket, Connecting, Uploads};
+
+/// A store on the network.
+pub(super) struct Remote {
+    pub store: Arc<dyn ObjectStore>,
+    pub uploads: Uploads,
+}
+
 /// What a property is where nobody says otherwise.
 const DEFAULTS: [(&str, &str); 3] = [
     ("connect_timeout", "5 seconds"),
@@ -25,7 +33,7 @@ const DEFAULTS: [(&str, &str); 3] = [
 pub(super) fn open(
     url: &Url,
     properties: &BTreeMap<String, String>,
-) -> Result<Option<Arc<dyn ObjectStore>>, Failure> {
+) -> Result<Option<Remote>, Failure> {
     let fatal =
         |error: &dyn std::fmt::Display| Failure::fatal(format!("objects.url {url}: {error}"));
     let Ok((scheme, prefix)) = ObjectStoreScheme::parse(url) else {
@@ -34,10 +42,12 @@ pub(super) fn open(
     let defaults = DEFAULTS.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut settings = BTreeMap::from(defaults);
     settings.extend(properties.clone());
+    let connecting = Connecting::default();
     macro_rules! built {
         ($builder:ty) => {{
             let mut builder = <$builder>::from_env()
                 .with_url(url.as_str())
+                .with_http_connector(connecting.clone())
                 .with_retry(retry());
             for (name, value) in settings {
                 let Ok(key) = name.parse() else {
@@ -45,19 +55,31 @@ pub(super) fn open(
                 };
                 builder = builder.with_config(key, value);
             }
-            Arc::new(builder.build().map_err(|error| fatal(&error))?) as Arc<dyn ObjectStore>
+            Arc::new(builder.build().map_err(|error| fatal(&error))?)
         }};
     }
-    let store = match scheme {
-        ObjectStoreScheme::AmazonS3 => built!(AmazonS3Builder),
-        ObjectStoreScheme::GoogleCloudStorage => built!(GoogleCloudStorageBuilder),
-        ObjectStoreScheme::MicrosoftAzure => built!(MicrosoftAzureBuilder),
+    let (store, uploads): (Arc<dyn ObjectStore>, Uploads) = match scheme {
+        ObjectStoreScheme::AmazonS3 => {
+            let store = built!(AmazonS3Builder);
+            let bucket = Bucket::new(store.clone(), &connecting, prefix.clone());
+            let uploads = bucket.map_or(Uploads::Theirs("it has no connection"), Uploads::Bucket);
+            (store, uploads)
+        }
+        ObjectStoreScheme::GoogleCloudStorage => (
+            built!(GoogleCloudStorageBuilder),
+            Uploads::Theirs("set a lifecycle rule of the bucket that aborts multipart uploads"),
+        ),
+        ObjectStoreScheme::MicrosoftAzure => (
+            built!(MicrosoftAzureBuilder),
+            Uploads::Theirs("Azure drops blocks that were not committed after a week"),
+        ),
         _ => return Ok(None),
     };
-    Ok(Some(match prefix.as_ref() {
+    let store = match prefix.as_ref() {
         "" => store,
         _ => Arc::new(PrefixStore::new(store, prefix)),
-    }))
+    };
+    Ok(Some(Remote { store, uploads }))
 }
 
 /// Few: the loop tries again, with its own patience, and counts.

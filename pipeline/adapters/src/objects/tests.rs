@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use penstock_stages::blobs::{load, store, version_prefix};
@@ -50,9 +51,9 @@ async fn what_is_written_is_read_listed_and_deleted() {
     assert_eq!(again.read(&blob.key).await.unwrap().unwrap(), &b"bytes"[..]);
     let listed = again.list(&prefix).await.unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].0, blob.key);
-    assert!(listed[0].1 >= began, "{listed:?} {began}");
-    let keys = |listed: Vec<(String, i64)>| listed.into_iter().map(|it| it.0).collect::<Vec<_>>();
+    assert_eq!((&listed[0].key, listed[0].size), (&blob.key, 5));
+    assert!(listed[0].written >= began, "{listed:?} {began}");
+    let keys = |listed: Vec<Stored>| listed.into_iter().map(|it| it.key).collect::<Vec<_>>();
     assert_eq!(
         keys(again.list("other/").await.unwrap()),
         ["other/x/manifest.json"]
@@ -89,14 +90,16 @@ async fn a_name_is_written_over_a_digest_is_not() {
         .await
         .unwrap();
     let path = dir.path().join("a folder/objects").join(&blob.key);
-    let before = std::fs::metadata(&path).unwrap().modified().unwrap();
-    let file = std::fs::File::options().append(true).open(&path).unwrap();
-    file.set_modified(before - std::time::Duration::from_secs(60))
-        .unwrap();
-    store(&objects, "g/d/v/", Bytes::from_static(b"same"))
-        .await
-        .unwrap();
-    assert!(std::fs::metadata(&path).unwrap().modified().unwrap() < before);
+    let written = || std::fs::metadata(&path).unwrap().modified().unwrap();
+    let before = written();
+    for (minutes, anew) in [(59, false), (61, true)] {
+        age(&path, Duration::from_secs(minutes * 60));
+        store(&objects, "g/d/v/", Bytes::from_static(b"same"))
+            .await
+            .unwrap();
+        // Who writes it is about to name it: then it must not count as old.
+        assert_eq!(written() >= before, anew, "{minutes}");
+    }
     // One that was cut short by other hands is mended.
     std::fs::write(&path, "sa").unwrap();
     store(&objects, "g/d/v/", Bytes::from_static(b"same"))
@@ -116,6 +119,54 @@ async fn a_file_half_written_is_not_seen() {
     std::fs::write(dir.path().join("a folder/objects/g/d/y#1"), "hal").unwrap();
     assert_eq!(objects.list("g").await.unwrap().len(), 1);
     assert_eq!(objects.read("g/d/y").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_folder_tells_what_was_not_written_to_its_end() {
+    let (dir, objects) = objects();
+    let root = dir.path().join("a folder/objects");
+    let key = version_prefix("a group/ü", Uuid::from_u128(7), Uuid::from_u128(8)) + "half";
+    store(&objects, "g/d/v/", Bytes::from_static(b"whole"))
+        .await
+        .unwrap();
+    let whole = files(&root);
+    let staged = root.join(format!("{}#1", name::path(&key).unwrap()));
+    std::fs::create_dir_all(staged.parent().unwrap()).unwrap();
+    std::fs::write(&staged, "hal").unwrap();
+    // Not ours.
+    std::fs::write(root.join("a b#2"), "").unwrap();
+    age(&staged, Duration::from_secs(3600));
+    age(&root.join("a b#2"), Duration::from_secs(3600));
+
+    let now = objects.clock().await.unwrap();
+    objects.delete(CLOCK).await.unwrap();
+    let found = |before| found(&objects, before);
+    assert_eq!(found(now - 3_700_000).await, []);
+    let all = found(now - 3_500_000).await;
+    assert_eq!(
+        (all.len(), all[0].key.as_str(), all[0].size),
+        (1, key.as_str(), Some(3))
+    );
+    assert!(all[0].began <= now - 3_599_000, "{all:?}");
+    for _ in 0..2 {
+        objects.give_up(&all[0]).await.unwrap();
+    }
+    std::fs::remove_file(root.join("a b#2")).unwrap();
+    assert_eq!(files(&root), whole);
+}
+
+async fn found(objects: &Objects, before: i64) -> Vec<Unfinished> {
+    match objects.unfinished(before).await.unwrap() {
+        Listing::Found(found) => found,
+        Listing::Untold(why) => panic!("{why}"),
+    }
+}
+
+/// As if it had been written so long ago.
+fn age(file: &FilePath, by: Duration) {
+    let file = std::fs::File::options().append(true).open(file).unwrap();
+    file.set_modified(std::time::SystemTime::now() - by)
+        .unwrap();
 }
 
 #[test]

@@ -139,8 +139,9 @@ fn the_first_stage_follows_the_second_without_swinging() {
     }
 }
 
+/// Nobody ever read what the first writes: it fills the mark and no more.
 #[test]
-fn a_second_stage_that_is_gone_stops_the_first() {
+fn a_group_that_never_existed_stops_the_first() {
     let mut chain = Chain::new(3, 0.0);
     chain.run(600);
     assert!(chain.run(60).iter().all(|sent| *sent == 0.0));
@@ -149,6 +150,31 @@ fn a_second_stage_that_is_gone_stops_the_first() {
     chain.drain = 20_000.0;
     let after = chain.run(15);
     assert!(after.iter().sum::<f64>() > 0.0, "{after:?}");
+}
+
+/// The second stage worked, then it is away for ten minutes.
+#[test]
+fn a_group_that_dies_stops_the_first_until_it_is_back() {
+    const FULL: f64 = 6_000.0;
+    let mut chain = Chain::new(3, FULL);
+    chain.run(120);
+    steady(&mut chain);
+    chain.drain = 0.0;
+    chain.run(540);
+    assert!(chain.run(60).iter().all(|sent| *sent == 0.0));
+    assert!(chain.highest <= chain.bound(), "{}", chain.highest);
+    chain.drain = FULL;
+    chain.run(180);
+    steady(&mut chain);
+    assert!(chain.highest <= chain.bound(), "{}", chain.highest);
+}
+
+/// A topic that holds more than the mark before anybody looks: nothing is added to it.
+#[test]
+fn a_backlog_nobody_works_on_keeps_the_first_from_beginning() {
+    let mut chain = Chain::new(3, 0.0);
+    chain.lag = 10_000_000.0;
+    assert!(chain.run(120).iter().all(|sent| *sent == 0.0));
 }
 
 #[test]

@@ -6,11 +6,13 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use penstock_runtime::{Failure, Input};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, Stored};
 
 /// A zip archive with these members.
 pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
@@ -99,13 +101,28 @@ impl Blobs for MemoryBlobs {
         Ok(self.objects.lock().unwrap().get(key).cloned())
     }
 
-    async fn list(&self, _prefix: &str) -> Result<Vec<(String, i64)>, Failure> {
-        Ok(Vec::new())
+    fn walk(&self, prefix: &str) -> BoxStream<'_, Result<Stored, Failure>> {
+        let objects = self.objects.lock().unwrap();
+        let below = objects.iter().filter(|(key, _)| key.starts_with(prefix));
+        let found: Vec<_> = below
+            .map(|(key, bytes)| {
+                Ok(Stored {
+                    key: key.clone(),
+                    size: bytes.len() as u64,
+                    written: 0,
+                })
+            })
+            .collect();
+        futures::stream::iter(found).boxed()
     }
 
     async fn delete(&self, key: &str) -> Result<(), Failure> {
         self.objects.lock().unwrap().remove(key);
         Ok(())
+    }
+
+    async fn clock(&self) -> Result<i64, Failure> {
+        Ok(0)
     }
 }
 

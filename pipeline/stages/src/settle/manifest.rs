@@ -48,6 +48,15 @@ pub fn manifest_key(lineage: &Lineage) -> String {
     format!("{prefix}manifest-{}.json", lineage.edition)
 }
 
+/// Whether a manifest lies under `key`.
+pub fn is_manifest(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let edition = name
+        .strip_prefix("manifest-")
+        .and_then(|it| it.strip_suffix(".json"));
+    edition.is_some_and(|it| Uuid::try_parse(it).is_ok())
+}
+
 pub(super) async fn write(edition: &Edition, blobs: &dyn Blobs) -> Result<(), Failure> {
     let Some(opened) = &edition.opened else {
         return Ok(());

@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub use collect::collect_blobs;
-pub use manifest::{Manifest, manifest_key};
+pub use manifest::{Manifest, is_manifest, manifest_key};
 pub use port::{Claim, LedgerLog, Newest, TERM, document_of, term_of};
 pub use settled::{Settled, SettledRoute};
 
@@ -49,8 +49,9 @@ pub struct SettleConfig {
     /// Editions without progress for so long are swept.
     pub abandon_after: Duration,
     pub partial: Partial,
-    /// Blobs that nothing in the ledger names are removed once they are this old: longer than any record that names
-    /// them is kept.
+    /// Blobs that nothing in the ledger names are removed once they are this old: a week longer than any record that
+    /// names them is kept. That is a week in its topic, then a month among the dead letters, and both times up to a week
+    /// more, for Kafka drops records by the segment.
     pub blob_grace: Duration,
 }
 
@@ -60,7 +61,7 @@ impl Default for SettleConfig {
         Self {
             abandon_after: 7 * DAY,
             partial: Partial::Hide,
-            blob_grace: (40 + 7) * DAY,
+            blob_grace: (7 + 7 + 30 + 7 + 7) * DAY,
         }
     }
 }
@@ -95,6 +96,8 @@ struct State {
     /// Documents whose blobs are still to be looked through, and when that last began.
     uncollected: Vec<(i32, Uuid)>,
     collected_at: i64,
+    /// What was written later stays, by the clock of the blobs' store.
+    collect_before: i64,
 }
 
 /// A partition this process owns.
@@ -226,6 +229,8 @@ impl Settle {
             return Ok(());
         }
         if state.uncollected.is_empty() && now_ms() - state.collected_at >= EVERY_MS {
+            let grace = self.config.blob_grace.as_millis() as i64;
+            state.collect_before = self.stores.blobs.clock().await? - grace;
             state.collected_at = now_ms();
             state.uncollected = state
                 .partitions
@@ -243,7 +248,7 @@ impl Settle {
         if let Some(slot) = slot {
             let entry = self.entry_of(slot)?;
             let blobs = self.stores.blobs.as_ref();
-            collect_blobs(blobs, &entry, self.config.blob_grace).await?;
+            collect_blobs(blobs, &entry, state.collect_before).await?;
         }
         state.uncollected.pop();
         Ok(())

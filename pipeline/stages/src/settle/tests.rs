@@ -9,6 +9,8 @@ use uuid::Uuid;
 use super::Partial;
 use super::document::{Document, Work};
 
+mod collecting;
+
 const DOCUMENT: Uuid = Uuid::from_u128(1);
 
 fn lineage(version: u128) -> Lineage {

@@ -28,7 +28,7 @@ use super::config::KafkaConfig;
 use super::{classify, convert};
 
 /// How long `close` waits for the consumer to leave its group: librdkafka's close is known to hang.
-const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 const COMMIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// One member of a consumer group.

@@ -15,6 +15,7 @@ use penstock_servers::{Kafka, Listener, Witness};
 use super::*;
 use crate::embedded::broker::Broker;
 
+mod away;
 mod group;
 mod outside;
 mod reading;

@@ -2,21 +2,15 @@
 
 use std::time::Duration;
 
-use penstock_servers::s3::{ACCESS_KEY, BUCKET, Fault, S3, SECRET_KEY};
+use penstock_servers::s3::{BUCKET, Fault, S3, SECRET_KEY};
 
 use super::*;
 
 fn properties(s3: &S3, more: &[(&str, &str)]) -> BTreeMap<String, String> {
-    let ours = [
-        ("endpoint", s3.endpoint()),
-        ("region", "eu-central-1"),
-        ("access_key_id", ACCESS_KEY),
-        ("secret_access_key", SECRET_KEY),
-        ("allow_http", "true"),
-    ];
-    let all = ours.iter().chain(more);
-    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    let (_, mut all) = s3.settings("");
+    let more = more.iter();
+    all.extend(more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    all
 }
 
 fn url(prefix: &str) -> String {
@@ -48,8 +42,8 @@ async fn a_bucket_keeps_objects_as_a_folder_does() {
     // More than a page, and nothing of other prefixes of the bucket.
     let elsewhere = Objects::at(&url(""), &properties(&s3, &[])).unwrap();
     elsewhere.write("other/x", bytes(3)).await.unwrap();
-    let listed = |listed: Vec<(String, i64)>| {
-        let mut keys: Vec<String> = listed.into_iter().map(|it| it.0).collect();
+    let listed = |listed: Vec<Stored>| {
+        let mut keys: Vec<String> = listed.into_iter().map(|it| it.key).collect();
         keys.sort();
         keys
     };
@@ -64,6 +58,13 @@ async fn a_bucket_keeps_objects_as_a_folder_does() {
         requests.iter().all(|it| !it.starts_with("PUT")),
         "{requests:?}"
     );
+    // Unless it is old.
+    s3.age(Duration::from_secs(2 * 60 * 60));
+    store(&objects, &prefix, bytes(5)).await.unwrap();
+    let now = objects.clock().await.unwrap();
+    let young = |it: &Stored| now - it.written < 60_000;
+    let written = objects.list(&prefix).await.unwrap();
+    assert_eq!(written.iter().filter(|it| young(it)).count(), 1);
     for _ in 0..2 {
         objects.delete(&keys[0]).await.unwrap();
     }
@@ -92,6 +93,49 @@ async fn a_large_object_goes_in_parts_and_leaves_none_behind() {
     assert_eq!(s3.open_uploads(), 0);
     s3.mend();
     assert_eq!(objects.read("g/lost").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_bucket_tells_of_uploads_nobody_ended() {
+    let (s3, objects) = bucket(&[]).await;
+    let key = |number: usize| {
+        let prefix = version_prefix("a group/ü", Uuid::from_u128(7), Uuid::from_u128(8));
+        format!("{prefix}{number}")
+    };
+    // More than a page, of one key twice; and others of the bucket that are not ours.
+    for number in [1, 2, 2, 3, 4] {
+        let path = name::path(&key(number)).unwrap();
+        s3.leave_upload(&format!("all/of it/{path}"));
+    }
+    s3.leave_upload("all/of others/x");
+    s3.leave_upload("all/of it/a=zz");
+    s3.age(Duration::from_secs(60 * 60));
+    s3.leave_upload(&format!("all/of it/{}", name::path(&key(5)).unwrap()));
+
+    let now = objects.clock().await.unwrap();
+    let all = found(&objects, now - 60_000).await;
+    let keys: Vec<String> = all.iter().map(|it| it.key.clone()).collect();
+    assert_eq!(keys, [1, 2, 2, 3, 4].map(key));
+    assert!(all.iter().all(|it| it.size.is_none()));
+    for _ in 0..2 {
+        for it in &all {
+            objects.give_up(it).await.unwrap();
+        }
+    }
+    assert_eq!(found(&objects, now + 60_000).await.len(), 1);
+    assert_eq!(s3.open_uploads(), 3);
+
+    let stranger = Objects::at(
+        &url("x"),
+        &properties(&s3, &[("access_key_id", "stranger")]),
+    );
+    let failure = stranger.unwrap().unfinished(now).await.unwrap_err();
+    assert_eq!(failure.class(), "fatal");
+    assert!(
+        failure.reason().contains("ListBucketMultipartUploads"),
+        "{failure}"
+    );
+    assert!(!failure.reason().contains("Signature"), "{failure}");
 }
 
 #[tokio::test]
@@ -130,6 +174,27 @@ async fn trouble_on_the_way_is_waited_out_or_told() {
     assert_eq!(failure.class(), "poison");
     assert!(failure.reason().contains("digest"), "{failure}");
     assert_eq!(load().await.unwrap(), bytes(100_000));
+}
+
+/// The same settings, by the same names; whether they work only their own servers can tell.
+#[test]
+fn stores_of_other_vendors_are_opened() {
+    let at = |url: &str, more: &[(&str, &str)]| {
+        let more = more.iter();
+        let more = more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Objects::at(url, &more.collect())
+    };
+    let key = ("access_key", "c2VjcmV0LTdlMDE=");
+    let account = ("account_name", "penstock");
+    at("gs://bucket/prefix", &[("skip_signature", "true")]).unwrap();
+    at("az://container/prefix", &[account, key]).unwrap();
+    let unknown = ("acount", "c2VjcmV0LTdlMDE=");
+    for url in ["gs://bucket/prefix", "az://container/prefix"] {
+        let failure = at(url, &[account, key, unknown]).unwrap_err();
+        assert_eq!(failure.class(), "fatal", "{url}");
+        assert!(failure.reason().contains("is no setting"), "{failure}");
+        assert!(!failure.reason().contains("c2VjcmV0"), "{failure}");
+    }
 }
 
 #[tokio::test]

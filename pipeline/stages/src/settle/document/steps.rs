@@ -120,9 +120,9 @@ impl Document {
             return Ok(());
         };
         let prefix = document_prefix(&self.group, self.id);
-        for (key, _) in stores.blobs.list(&prefix).await? {
-            if version_of(&key).is_none_or(|version| version <= fence) {
-                stores.blobs.delete(&key).await?;
+        for stored in stores.blobs.list(&prefix).await? {
+            if version_of(&stored.key).is_none_or(|version| version <= fence) {
+                stores.blobs.delete(&stored.key).await?;
             }
         }
         let wanted = self.open.iter().any(|it| !self.is_superseded(&it.lineage));
