@@ -2,6 +2,7 @@
 # make test   set up and run every test
 # make check  format, lints, docs, licences: the fast things
 # make bench  speed, side by side with peers
+# make chaos  an hour of faults, and an account of every record (SEED=1 DOCUMENTS=10000 FAULTS=200)
 # make build · make model · make lean · make clean-data
 
 SHELL := bash
@@ -16,8 +17,11 @@ export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 # One selection of packages for every command, so that nothing is built twice with other features.
 ALL = --workspace --locked
 DATA ?= penstock-data
+SEED ?= 1
+DOCUMENTS ?= 10000
+FAULTS ?= 200
 
-.PHONY: demo test check lean bench build model setup clean-data
+.PHONY: demo test check lean bench chaos build model setup clean-data
 
 setup:
 	@scripts/setup.sh
@@ -50,6 +54,11 @@ bench: build model
 	@$(BIN) bench parse samples
 	@$(BIN) bench embed
 	@$(BIN) bench ingest samples
+
+# Mounts a small file system, so it needs root.
+chaos: build model
+	@scripts/setup.sh servers
+	@$(CARGO_TARGET_DIR)/debug/chaos --seed $(SEED) --documents $(DOCUMENTS) --faults $(FAULTS)
 
 clean-data:
 	rm -rf "$(DATA)"

@@ -8,6 +8,7 @@
 )]
 
 mod changes;
+mod chaos;
 mod cluster;
 mod crashes;
 mod dead_letters;

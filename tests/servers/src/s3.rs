@@ -1,5 +1,7 @@
 //! An object store that speaks as much of S3 as clients of ours do, over HTTP on loopback, and can be told to misbehave.
 
+mod wire;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -8,17 +10,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, LAST_MODIFIED, RANGE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use wire::{
+    built, decoded, escaped, etag, plain, query_of, range_of, refused, user_of, whole_body, xml,
+};
 
 /// The one bucket there is.
 pub const BUCKET: &str = "penstock-test";
+/// Who may come in. With a dot and a name behind it, the same, and `Snared` tells the name.
 pub const ACCESS_KEY: &str = "test-access";
 pub const SECRET_KEY: &str = "test-secret";
 /// Keys in one answer to a listing, so that a listing has pages.
@@ -39,6 +46,32 @@ pub enum Fault {
     Damaged,
 }
 
+/// Objects whose readers get no answer, but are told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Snare {
+    /// This one.
+    Key(String),
+    /// All below a prefix, but for one.
+    Below { prefix: String, but: String },
+}
+
+impl Snare {
+    fn holds(&self, key: &str) -> bool {
+        match self {
+            Self::Key(snared) => key == snared,
+            Self::Below { prefix, but } => key.starts_with(prefix) && key != but,
+        }
+    }
+}
+
+/// Somebody asked for an object that is snared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snared {
+    /// What stands behind `ACCESS_KEY` and a dot in the reader's own.
+    pub reader: String,
+    pub key: String,
+}
+
 /// The server. It ends when it is dropped.
 pub struct S3 {
     address: String,
@@ -53,6 +86,8 @@ struct State {
     faults: VecDeque<Fault>,
     requests: Vec<String>,
     encryption: Option<String>,
+    is_down: bool,
+    snares: Vec<(Snare, mpsc::UnboundedSender<Snared>)>,
 }
 
 type Body = BoxBody<Bytes, std::io::Error>;
@@ -82,9 +117,28 @@ impl S3 {
         locked(&self.state).faults.extend(faults);
     }
 
+    /// Every request is refused with 503 until `mend`.
+    pub fn go_down(&self) {
+        locked(&self.state).is_down = true;
+    }
+
     /// From now on all goes well.
     pub fn mend(&self) {
-        locked(&self.state).faults.clear();
+        let mut state = locked(&self.state);
+        state.faults.clear();
+        state.is_down = false;
+    }
+
+    /// Whoever reads such an object waits until its connection ends, and is told of, until the receiver is dropped.
+    pub fn snare(&self, snare: Snare) -> mpsc::UnboundedReceiver<Snared> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        locked(&self.state).snares.push((snare, sender));
+        receiver
+    }
+
+    /// Puts an object there without a request.
+    pub fn put(&self, key: &str, bytes: Bytes) {
+        locked(&self.state).objects.insert(key.to_owned(), bytes);
     }
 
     /// Faults nobody has met yet.
@@ -148,17 +202,25 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
     let (parts, body) = request.into_parts();
     let target = format!("{} {}", parts.method, parts.uri);
     let header = |name| parts.headers.get(name).and_then(|it| it.to_str().ok());
-    let signed = header(AUTHORIZATION.as_str())
-        .is_some_and(|it| it.contains(&format!("Credential={ACCESS_KEY}/")));
+    let user = header(AUTHORIZATION.as_str())
+        .and_then(user_of)
+        .map(str::to_owned);
     let encryption = header("x-amz-server-side-encryption").map(str::to_owned);
     let range = header(RANGE.as_str()).and_then(range_of);
     let Ok(body) = body.collect().await else {
         return refused(StatusCode::BAD_REQUEST, "IncompleteBody");
     };
-    locked(state).requests.push(target);
-    if !signed {
-        return refused(StatusCode::FORBIDDEN, "InvalidAccessKeyId");
+    let is_down = {
+        let mut state = locked(state);
+        state.requests.push(target);
+        state.is_down
+    };
+    if is_down {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
     }
+    let Some(user) = user else {
+        return refused(StatusCode::FORBIDDEN, "InvalidAccessKeyId");
+    };
     let path = decoded(parts.uri.path());
     let (bucket, key) = path
         .trim_start_matches('/')
@@ -174,6 +236,10 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
         range,
         body: body.to_bytes(),
     };
+    if asked.method == Method::GET && locked(state).is_snared(&asked.key, &user) {
+        // Until the reader is gone, and this answer with it.
+        std::future::pending::<()>().await;
+    }
     let spared = asked.key.is_empty() || asked.method == Method::DELETE;
     let fault = match spared {
         true => None,
@@ -202,6 +268,19 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
 }
 
 impl State {
+    /// Tells of the reader.
+    fn is_snared(&mut self, key: &str, reader: &str) -> bool {
+        self.snares.retain(|(_, told)| !told.is_closed());
+        let snare = self.snares.iter().find(|(snare, _)| snare.holds(key));
+        let told = snare.map(|(_, told)| {
+            told.send(Snared {
+                reader: reader.to_owned(),
+                key: key.to_owned(),
+            })
+        });
+        told.is_some_and(|it| it.is_ok())
+    }
+
     fn get(&self, asked: &Asked, fault: Option<Fault>) -> Response<Body> {
         let Some(bytes) = self.objects.get(&asked.key) else {
             return refused(StatusCode::NOT_FOUND, "NoSuchKey");
@@ -307,8 +386,13 @@ impl State {
     fn list(&self, query: &BTreeMap<String, String>) -> Response<Body> {
         let text = |name| query.get(name).map_or("", String::as_str);
         let (prefix, after) = (text("prefix"), text("continuation-token"));
-        let below = |key: &&String| key.starts_with(prefix) && key.as_str() > after;
-        let keys: Vec<&String> = self.objects.keys().filter(below).collect();
+        let from = prefix.max(after).to_owned();
+        let below = self.objects.range(from..).map(|(key, _)| key);
+        let keys: Vec<&String> = below
+            .take_while(|key| key.starts_with(prefix))
+            .filter(|key| key.as_str() > after)
+            .take(PAGE + 1)
+            .collect();
         let mut contents = String::new();
         for key in keys.iter().take(PAGE) {
             let size = self.objects.get(*key).map_or(0, Bytes::len);
@@ -332,74 +416,4 @@ impl State {
             keys.len().min(PAGE)
         ))
     }
-}
-
-fn whole_body(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed()
-}
-
-fn xml(content: &str) -> Response<Body> {
-    let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{content}");
-    Response::new(whole_body(text.into()))
-}
-
-fn refused(status: StatusCode, code: &str) -> Response<Body> {
-    let text = format!("<Error><Code>{code}</Code><Message>{code}</Message></Error>");
-    built(
-        Response::builder()
-            .status(status)
-            .body(whole_body(text.into())),
-    )
-}
-
-fn built(response: hyper::http::Result<Response<Body>>) -> Response<Body> {
-    response.unwrap_or_else(|error| crate::fail(&format!("an answer of the S3 server: {error}")))
-}
-
-fn etag(bytes: &[u8]) -> String {
-    format!("\"{:x}\"", bytes.len())
-}
-
-/// `bytes=FROM-TO`, both included.
-fn range_of(header: &str) -> Option<(usize, usize)> {
-    let (from, to) = header.strip_prefix("bytes=")?.split_once('-')?;
-    Some((from.parse().ok()?, to.parse().unwrap_or(usize::MAX - 1)))
-}
-
-fn query_of(query: &str) -> BTreeMap<String, String> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // As forms have it.
-            (decoded(name), decoded(&value.replace('+', " ")))
-        })
-        .collect()
-}
-
-/// What percent signs stand for.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = (*first == b'%').then(|| tail.get(..2)).flatten();
-        let byte = hex
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
-fn plain(text: &str) -> String {
-    text.replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&")
 }
