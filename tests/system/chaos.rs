@@ -34,7 +34,7 @@ fn nothing_is_lost_whatever_breaks() {
     for nothing in ["lost", "passed_unresolved", "duplicated_in_stores"] {
         assert_eq!(number(nothing), 0, "{said}");
     }
-    assert_eq!(number("sent"), DOCUMENTS.parse::<u64>().unwrap());
+    assert!(number("sent") >= DOCUMENTS.parse::<u64>().unwrap());
     assert!(number("records") > 5_000, "{said}");
     assert!(number("looks") > 20, "{said}");
     let faults = table["faults"].as_array().unwrap();

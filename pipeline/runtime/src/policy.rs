@@ -163,7 +163,8 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             base: Duration::from_millis(200),
-            max: Duration::from_secs(30),
+            // With that of the breaker, how long a store may be back before anybody knows.
+            max: Duration::from_secs(5),
             budget_ratio: 0.2,
             budget_floor: 10.0,
             exhausted_after: 50,
@@ -188,7 +189,7 @@ impl Default for BreakerPolicy {
         Self {
             failures: 5,
             cool_down: Duration::from_secs(1),
-            max_cool_down: Duration::from_secs(30),
+            max_cool_down: Duration::from_secs(5),
         }
     }
 }

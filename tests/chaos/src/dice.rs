@@ -5,10 +5,6 @@
 pub struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// Dice of their own for one of many things, so that what is thrown for one changes nothing for the others.
     pub fn of(seed: u64, number: u64) -> Self {
         let mut dice = Self(seed ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03));
@@ -60,7 +56,7 @@ mod tests {
     #[test]
     fn a_seed_is_a_sequence() {
         let throws = |seed| {
-            let mut dice = Dice::new(seed);
+            let mut dice = Dice::of(seed, 0);
             std::iter::repeat_with(move || dice.next()).take(100)
         };
         assert!(throws(7).eq(throws(7)));
@@ -84,7 +80,7 @@ mod tests {
     #[test]
     fn shuffling_keeps_all() {
         let mut cards: Vec<u32> = (0..50).collect();
-        Dice::new(3).shuffle(&mut cards);
+        Dice::of(3, 0).shuffle(&mut cards);
         assert_ne!(cards, (0..50).collect::<Vec<_>>());
         cards.sort_unstable();
         assert_eq!(cards, (0..50).collect::<Vec<_>>());

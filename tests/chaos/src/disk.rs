@@ -8,7 +8,7 @@ use crate::Failed;
 /// What it may take, MiB. Only what is used is taken from memory.
 const SIZE_MIB: u64 = 6 * 1024;
 /// Left free when it is full, KiB.
-const SPARE_KIB: u64 = 256;
+const SPARE_KIB: u64 = 16;
 
 /// Unmounted with this value, or by the janitor of its folder.
 pub struct Disk {
@@ -41,18 +41,34 @@ impl Disk {
 
     /// From now on there is almost no room.
     pub fn fill(&self) -> Result<(), Failed> {
-        let told = run(&["df", "--output=used", "--block-size=1K"], &self.path)?;
-        let used = told
-            .lines()
-            .last()
-            .and_then(|it| it.trim().parse::<u64>().ok());
-        let used = used.ok_or_else(|| Failed(format!("df says {told}")))?;
-        self.remount(&format!("{}k", used + SPARE_KIB))
+        const TRIES: usize = 20;
+        let mut outcome = Ok(());
+        for _ in 0..TRIES {
+            // Refused where more was written since.
+            let used = self.kib("used")?;
+            outcome = self.remount(&format!("{}k", used + SPARE_KIB));
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Room that is left, KiB.
+    pub fn left(&self) -> Result<u64, Failed> {
+        self.kib("avail")
     }
 
     /// There is room again.
     pub fn free(&self) -> Result<(), Failed> {
         self.remount(&format!("{SIZE_MIB}m"))
+    }
+
+    fn kib(&self, what: &str) -> Result<u64, Failed> {
+        let output = format!("--output={what}");
+        let told = run(&["df", &output, "--block-size=1K"], &self.path)?;
+        let number = told.lines().last().and_then(|it| it.trim().parse().ok());
+        number.ok_or_else(|| Failed(format!("df says {told}")))
     }
 
     fn remount(&self, size: &str) -> Result<(), Failed> {

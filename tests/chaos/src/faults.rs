@@ -67,8 +67,8 @@ impl World {
     pub async fn inflict(&self, fault: Fault) -> Result<Inflicted, Failed> {
         let mut dice = Dice::of(self.seed, (1 << 40) + fault.number as u64);
         let detail = match fault.kind {
-            Kind::Kill => self.kill(worker(&mut dice)).await,
-            Kind::KillOwner => self.kill(OWNER).await,
+            Kind::Kill => self.kill(worker(&mut dice)).await?,
+            Kind::KillOwner => self.kill(OWNER).await?,
             Kind::Freeze => self.freeze(&mut dice).await,
             Kind::Broker => self.broker(&mut dice).await?,
             Kind::Cut => self.cut(),
@@ -87,11 +87,15 @@ impl World {
         })
     }
 
-    async fn kill(&self, name: &str) -> String {
-        self.fleet.kill(name);
+    async fn kill(&self, name: &str) -> Result<String, Failed> {
+        if !self.fleet.kill(name) {
+            // It was just being started again.
+            self.fleet.until_running(name).await?;
+            self.fleet.kill(name);
+        }
         // Where everybody stood in this moment is looked at in the end.
         self.watch.now().await;
-        name.to_owned()
+        Ok(name.to_owned())
     }
 
     async fn freeze(&self, dice: &mut Dice) -> String {
@@ -216,11 +220,12 @@ impl World {
         self.fleet.excuse(OWNER);
         self.disk.fill()?;
         sleep(time).await;
+        let left = self.disk.left()?;
         self.disk.free()?;
         // One that is just looking at the disk may still say that it is full.
         sleep(Duration::from_millis(500)).await;
         self.fleet.excuse_no_more(OWNER);
-        Ok(format!("for {} s", time.as_secs()))
+        Ok(format!("for {} s, {left} KiB left", time.as_secs()))
     }
 
     async fn clock(&self, dice: &mut Dice) -> Result<String, Failed> {

@@ -138,12 +138,17 @@ impl Fleet {
     /// SIGKILL; it is started again at once. False where it does not run.
     pub fn kill(&self, name: &str) -> bool {
         let mut state = self.locked();
-        state.kills += 1;
-        let Some(member) = state.members.get_mut(name) else {
+        let member = state.members.get_mut(name);
+        let Some((child, expected)) = member.and_then(|it| {
+            let child = it.child.as_mut()?;
+            Some((child, &mut it.expected))
+        }) else {
             return false;
         };
-        member.expected = true;
-        member.child.as_mut().is_some_and(|it| it.kill().is_ok())
+        *expected = true;
+        let killed = child.kill().is_ok();
+        state.kills += u64::from(killed);
+        killed
     }
 
     /// SIGSTOP, SIGCONT, …

@@ -22,9 +22,4 @@ impl Log {
             text.as_ref()
         );
     }
-
-    /// Seconds since the run began.
-    pub fn seconds_at(&self, moment: Instant) -> f64 {
-        moment.saturating_duration_since(self.start).as_secs_f64()
-    }
 }

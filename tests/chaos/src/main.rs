@@ -35,7 +35,7 @@ pub struct Args {
     /// What is thrown comes from this number: the same one throws the same again.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Documents to send, newer versions and deletions counted.
+    /// Documents to send at least, newer versions and deletions counted; more come until the last fault is over.
     #[arg(long, default_value_t = 10_000)]
     pub documents: u64,
     /// Faults to inflict.

@@ -1,5 +1,6 @@
 //! Sends documents straight to the log, as any program may, and now and then what is no record at all.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -21,10 +22,10 @@ pub const GARBAGE: &str = "chaos.garbage";
 /// After so many documents one record of garbage comes.
 const GARBAGE_EVERY: u64 = 100;
 /// Documents sent between two looks at the log.
-const BURST: u64 = 12;
+const BURST: u64 = 10;
 /// Records that may wait for a stage that works on documents, or on chunks, before nothing more is sent.
-const DOCUMENTS_WAITING: i64 = 60;
-const CHUNKS_WAITING: i64 = 1800;
+const DOCUMENTS_WAITING: i64 = 30;
+const CHUNKS_WAITING: i64 = 1400;
 
 /// Sends what the seed says.
 pub struct Post {
@@ -48,11 +49,11 @@ impl Post {
         })
     }
 
-    /// Sends `count` documents, as fast as the fleet takes them.
-    pub async fn run(&self, count: u64, watch: &Watch) -> Result<(), Failed> {
+    /// Sends documents as fast as the fleet takes them: `count` of them, and more until nothing more `breaks`.
+    pub async fn run(&self, count: u64, breaks: &AtomicBool, watch: &Watch) -> Result<(), Failed> {
         let stages = watched();
         let mut looks = watch.follow();
-        while self.documents().count < count {
+        while self.documents().count < count || breaks.load(Ordering::Relaxed) {
             let seen = looks.changed().await;
             seen.map_err(|_| Failed("nobody looks at the log any more".to_owned()))?;
             // Requests are noted for tests; here they would only grow.
@@ -73,9 +74,6 @@ impl Post {
                 let sent = self.documents().count;
                 if sent.is_multiple_of(GARBAGE_EVERY) {
                     self.send_garbage(sent / GARBAGE_EVERY).await?;
-                }
-                if sent >= count {
-                    break;
                 }
             }
         }

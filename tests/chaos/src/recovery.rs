@@ -10,9 +10,16 @@ use crate::watch::{PARTITIONS, Sample, Watched};
 /// Records that have only just come may wait for the next commit.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Time from `since` until every partition that a group had not read to its end has moved; none where one has not yet.
-/// `samples` are in order of time; those before `since` do not count.
-pub fn recovered(samples: &[Arc<Sample>], stages: &[Watched], since: Instant) -> Option<Duration> {
+/// When every partition that a group had not read to its end had moved, and which were the last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    pub took: Duration,
+    pub last: String,
+}
+
+/// How long it took from `since` on; none where a partition has not moved yet. `samples` are in order of time; those before
+/// `since` do not count.
+pub fn recovered(samples: &[Arc<Sample>], stages: &[Watched], since: Instant) -> Option<Recovery> {
     let first = samples.partition_point(|it| it.at < since);
     let samples = samples.get(first..).unwrap_or_default();
     let mut tracks: Vec<Track> = Vec::new();
@@ -20,6 +27,7 @@ pub fn recovered(samples: &[Arc<Sample>], stages: &[Watched], since: Instant) ->
         for partition in 0..PARTITIONS as usize {
             tracks.push(Track {
                 stage,
+                name: watched.stage,
                 from: watched.from,
                 partition,
                 start: None,
@@ -27,14 +35,21 @@ pub fn recovered(samples: &[Arc<Sample>], stages: &[Watched], since: Instant) ->
             });
         }
     }
+    let mut last = Vec::new();
     for sample in samples {
-        let mut blocked = false;
+        let mut blocked = Vec::new();
         for track in &mut tracks {
-            blocked |= track.is_blocked(sample);
+            if track.is_blocked(sample) {
+                blocked.push(format!("{}/{}", track.name, track.partition));
+            }
         }
-        if !blocked {
-            return Some(sample.at.saturating_duration_since(since));
+        if blocked.is_empty() {
+            return Some(Recovery {
+                took: sample.at.saturating_duration_since(since),
+                last: last.join(" "),
+            });
         }
+        last = blocked;
     }
     None
 }
@@ -42,6 +57,7 @@ pub fn recovered(samples: &[Arc<Sample>], stages: &[Watched], since: Instant) ->
 /// One partition of one group after a fault.
 struct Track {
     stage: usize,
+    name: &'static str,
     from: &'static str,
     partition: usize,
     /// Where it stood when first looked at, and whether it was behind.
@@ -171,6 +187,7 @@ mod tests {
             let samples = seconds(begun, places);
             let since = begun + Duration::from_secs(since);
             let took = recovered(&samples, &STAGES, since);
+            let took = took.map(|it| it.took);
             assert_eq!(took, expect.map(Duration::from_secs), "{places:?}");
         };
         check(0, &[(5, 5)], Some(0));

@@ -1,5 +1,6 @@
 //! One run, from an empty cluster to the account.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use penstock::audit::Audit;
@@ -14,7 +15,7 @@ use crate::faults::World;
 use crate::fleet::looks;
 use crate::log::Log;
 use crate::plan::{Round, plan};
-use crate::recovery::{recovered, stalls};
+use crate::recovery::{Recovery, recovered, stalls};
 use crate::table::{FaultRow, Table};
 use crate::watch::{PARTITIONS, watched};
 use crate::{Args, Failed};
@@ -45,8 +46,13 @@ pub async fn run(args: &Args) -> Result<Table, Failed> {
 async fn drive(args: &Args, world: &World) -> Result<Table, Failed> {
     let begun = Instant::now();
     let rounds = plan(args.seed, args.faults, &args.kinds);
-    let sending = world.post.run(args.documents, &world.watch);
-    let breaking = break_things(world, rounds, begun);
+    let breaks = AtomicBool::new(true);
+    let sending = world.post.run(args.documents, &breaks, &world.watch);
+    let breaking = async {
+        let broke = break_things(world, rounds, begun).await;
+        breaks.store(false, Ordering::Relaxed);
+        broke
+    };
     let (sent, broke) = tokio::join!(sending, breaking);
     sent?;
     world
@@ -117,7 +123,10 @@ async fn break_things(world: &World, rounds: Vec<Round>, begun: Instant) -> Brok
                 detail,
                 at: start.duration_since(begun).as_secs_f64(),
                 lasted: ended.saturating_duration_since(start).as_secs_f64(),
-                recovered: recovered.map(|it| it.as_secs_f64()),
+                recovered: recovered.as_ref().map(|it| it.took.as_secs_f64()),
+                last: recovered
+                    .as_ref()
+                    .map_or(String::new(), |it| it.last.clone()),
                 together: place > 0,
                 failed,
             };
@@ -126,10 +135,11 @@ async fn break_things(world: &World, rounds: Vec<Round>, begun: Instant) -> Brok
                 .map_or("never".to_owned(), |it| format!("{it:.1} s"));
             let failed = row.failed.as_deref().unwrap_or_default();
             world.log.say(format!(
-                "  {} {}: lasted {:.1} s, recovered in {after} {failed}",
+                "  {} {}: lasted {:.1} s, recovered in {after} {failed} ({})",
                 row.kind.name(),
                 row.detail,
-                row.lasted
+                row.lasted,
+                row.last
             ));
             broke.rows.push(row);
         }
@@ -139,7 +149,7 @@ async fn break_things(world: &World, rounds: Vec<Round>, begun: Instant) -> Brok
 }
 
 /// None where it takes too long.
-async fn until_recovered(world: &World, over: Instant) -> Option<Duration> {
+async fn until_recovered(world: &World, over: Instant) -> Option<Recovery> {
     let stages = watched();
     let mut looks = world.watch.follow();
     while over.elapsed() < PATIENCE {

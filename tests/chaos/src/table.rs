@@ -27,6 +27,8 @@ pub struct FaultRow {
     pub lasted: f64,
     /// Until every group moved again, seconds; none: it did not.
     pub recovered: Option<f64>,
+    /// Stages and partitions that moved last.
+    pub last: String,
     /// Came together with the one before.
     pub together: bool,
     pub failed: Option<String>,
@@ -237,7 +239,7 @@ impl Table {
         line(&"");
         line(&format!(
             "{:>5} {:<11} {:>7} {:>7} {:>9}  {}",
-            "fault", "kind", "at", "lasted", "recovered", "what"
+            "fault", "kind", "at", "lasted", "recovered", "what (and what moved last)"
         ));
         for fault in &self.faults {
             let recovered = fault
@@ -252,10 +254,10 @@ impl Table {
                 fault.lasted,
                 recovered,
                 fault.detail,
-                fault
-                    .failed
-                    .as_ref()
-                    .map_or(String::new(), |it| format!(" FAILED: {it}")),
+                match &fault.failed {
+                    Some(failed) => format!(" FAILED: {failed}"),
+                    None => format!(" ({})", fault.last),
+                },
             ));
         }
         line(&"");

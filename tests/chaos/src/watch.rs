@@ -72,11 +72,6 @@ impl Sample {
             .map(|it| self.lag(stage, from, it))
             .sum()
     }
-
-    /// Records on a topic.
-    pub fn records(&self, topic: &str) -> i64 {
-        self.ends.get(topic).map_or(0, |ends| ends.iter().sum())
-    }
 }
 
 /// The eye on the log. Its thread ends with it.

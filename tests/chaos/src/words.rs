@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_book_has_text_but_for_its_last_page() {
-        let bytes = book(7, &mut Dice::new(1));
+        let bytes = book(7, &mut Dice::of(1, 0));
         let kind = sniff(&bytes, "book.pdf").unwrap();
         let text = extract(&bytes, kind, None, &Limits::default()).unwrap();
         let text = format!("{text:?}");
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_note_is_of_its_number() {
-        let text = |number| String::from_utf8(note(number, 20, &mut Dice::new(1))).unwrap();
+        let text = |number| String::from_utf8(note(number, 20, &mut Dice::of(1, 0))).unwrap();
         assert!(text(3).contains("Entry 19 of report 3"));
         assert_ne!(text(3), text(4));
     }

@@ -58,7 +58,8 @@ where
 
     /// Commits what is closed, once an interval.
     pub async fn commit(&mut self, source: &mut dyn Source, now: Instant) -> Result<(), Failure> {
-        if self.commit_at > now {
+        // While a tick is on nothing is committed; then it is at once, not an interval later.
+        if self.commit_at > now || self.tick.pending {
             return Ok(());
         }
         self.commit_at = now + self.policy.commit_every;

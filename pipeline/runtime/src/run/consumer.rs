@@ -307,7 +307,11 @@ where
             .filter(|due| *due > now)
             .min();
         // The interval also bounds how long a change of the downstream lag goes unnoticed.
-        let interval = self.commit_at.max(now + Duration::from_millis(1));
+        let interval = match self.tick.pending {
+            // Nothing is committed before that is over, which is an event.
+            true => now + self.policy.commit_every,
+            false => self.commit_at.max(now + Duration::from_millis(1)),
+        };
         soonest.map_or(interval, |soonest| soonest.min(interval))
     }
 }

@@ -27,12 +27,6 @@ pub struct StoreCount {
     pub shown_wrongly: u64,
 }
 
-impl StoreCount {
-    pub fn is_right(&self) -> bool {
-        self.twice + self.left_over + self.missing + self.shown_wrongly == 0
-    }
-}
-
 /// Chunks that should be seen, and those that may lie there unseen: of documents that failed half-way.
 struct Expected {
     seen: HashSet<Uuid>,
