@@ -4,6 +4,7 @@
 # make bench  speed, side by side with peers
 # make bench-loop  the loop beside bare librdkafka and Kafka Streams (tests/benches)
 # make load   documents at a set rate on a real cluster; a slow store, a store that is away
+# make chaos  an hour of faults, and an account of every record (SEED=1 DOCUMENTS=10000 FAULTS=200)
 # make build · make model · make lean · make clean-data
 
 SHELL := bash
@@ -18,8 +19,11 @@ export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 # One selection of packages for every command, so that nothing is built twice with other features.
 ALL = --workspace --locked
 DATA ?= penstock-data
+SEED ?= 1
+DOCUMENTS ?= 10000
+FAULTS ?= 200
 
-.PHONY: demo test check lean bench bench-loop load build model setup clean-data
+.PHONY: demo test check lean bench bench-loop chaos load build model setup clean-data
 
 setup:
 	@scripts/setup.sh
@@ -63,6 +67,11 @@ bench-loop: build
 load: build model
 	@scripts/setup.sh servers
 	@$(CARGO_TARGET_DIR)/debug/load --out $(CARGO_TARGET_DIR)/load
+
+# Mounts a small file system, so it needs root.
+chaos: build model
+	@scripts/setup.sh servers
+	@$(CARGO_TARGET_DIR)/debug/chaos --seed $(SEED) --documents $(DOCUMENTS) --faults $(FAULTS)
 
 clean-data:
 	rm -rf "$(DATA)"

@@ -9,6 +9,7 @@
 
 mod backpressure;
 mod changes;
+mod chaos;
 mod cluster;
 mod crashes;
 mod dead_letters;

@@ -148,7 +148,7 @@ impl VectorStore for Elsewhere {
         elsewhere()
     }
 
-    async fn retain_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
+    async fn drop_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
         elsewhere()
     }
 
@@ -191,7 +191,7 @@ impl GraphStore for Elsewhere {
         elsewhere()
     }
 
-    async fn retain_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
+    async fn drop_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
         elsewhere()
     }
 

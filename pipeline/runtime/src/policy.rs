@@ -142,7 +142,7 @@ impl Default for ThrottlePolicy {
 
 /// How long the loop waits at most before it asks again. What was down for a minute is found within it, so that the full
 /// rate is back in 15 s; a probe so often costs nobody anything.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How what failed is tried again.
 #[derive(Debug, Clone, PartialEq)]

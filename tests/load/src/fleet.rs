@@ -79,7 +79,10 @@ impl Fleet {
             workers.push(start(embed));
         }
         let owner = start(owners);
-        let log = site.runtime.block_on(Log::of_cluster(&config)).map_err(told)?;
+        let log = site
+            .runtime
+            .block_on(Log::of_cluster(&config))
+            .map_err(told)?;
         let log = Arc::new(log);
         let mut fleet = Self {
             config,

@@ -7,25 +7,27 @@ use std::process::{Child, Command, Stdio};
 use crate::fail;
 
 /// Waits for the end of its input, which comes when the process that holds the other end of the pipe is gone, by
-/// whatever cause. Then it ends the processes named in `*.pid` and removes the folder; of a folder with a file `keep`
-/// the logs stay.
+/// whatever cause. Then it ends the processes named in `*.pid`, unmounts what is mounted on `disk`, and removes the
+/// folder; of a folder with a file `keep` the logs stay.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
 for file in "$1"/*.pid; do
   [ -f "$file" ] && kill -9 "$(cat "$file")"
 done
+[ -d "$1/disk" ] && umount -l "$1/disk" 2>/dev/null
 if [ -f "$1/keep" ]; then rm -rf "$1"/*/data; else rm -rf "$1"; fi
 "#;
 
-/// Owns a folder and the processes that work in it.
-pub(crate) struct Janitor {
+/// Owns a folder and the processes that work in it: however the process that holds this ends, they go.
+pub struct Janitor {
     shell: Child,
     folder: PathBuf,
 }
 
 impl Janitor {
-    pub(crate) fn of(folder: &Path) -> Self {
+    /// From now on the folder is removed with this value.
+    pub fn of(folder: &Path) -> Self {
         let shell = Command::new("sh")
             .args(["-c", SCRIPT, "janitor"])
             .arg(folder)
@@ -45,7 +47,7 @@ impl Janitor {
     }
 
     /// Ends this process too, by the end.
-    pub(crate) fn watch(&self, name: &str, process: &Child) {
+    pub fn watch(&self, name: &str, process: &Child) {
         let file = self.folder.join(format!("{name}.pid"));
         if let Err(error) = std::fs::write(&file, process.id().to_string()) {
             fail(&format!("{}: {error}", file.display()));
@@ -53,12 +55,12 @@ impl Janitor {
     }
 
     /// The process has ended: its number may be another's by now.
-    pub(crate) fn forget(&self, name: &str) {
+    pub fn forget(&self, name: &str) {
         let _ = std::fs::remove_file(self.folder.join(format!("{name}.pid")));
     }
 
     /// Keeps the logs.
-    pub(crate) fn keep(&self) {
+    pub fn keep(&self) {
         let _ = std::fs::write(self.folder.join("keep"), "");
     }
 }

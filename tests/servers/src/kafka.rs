@@ -66,18 +66,24 @@ impl Kafka {
 
     /// Starts brokers and returns when all of them serve.
     pub fn start(brokers: usize) -> Self {
-        Self::start_with(brokers, &SMALL)
+        Self::start_with(brokers, &[], &SMALL)
     }
 
     /// One broker, as fast as it gets.
     pub fn start_at_full_speed() -> Self {
-        Self::start_with(1, &FAST)
+        Self::start_with(1, &[], &FAST)
     }
 
-    fn start_with(brokers: usize, jvm: &'static [&'static str]) -> Self {
+    /// One broker behind each of these ports of loopback: clients of `Listener::Proxied` are told of them, and whoever
+    /// listens there passes what they say on to the broker's own address.
+    pub fn behind(proxies: &[u16]) -> Self {
+        Self::start_with(proxies.len(), proxies, &SMALL)
+    }
+
+    fn start_with(brokers: usize, proxies: &[u16], jvm: &'static [&'static str]) -> Self {
         let mut attempt = 1;
         loop {
-            match Self::try_start(brokers, jvm) {
+            match Self::try_start(brokers, proxies, jvm) {
                 Ok(kafka) => return kafka,
                 Err(reason) if reason.contains(PORT_TAKEN) && attempt < ATTEMPTS => attempt += 1,
                 Err(reason) => fail(&reason),
@@ -85,7 +91,11 @@ impl Kafka {
         }
     }
 
-    fn try_start(count: usize, jvm: &'static [&'static str]) -> Result<Self, String> {
+    fn try_start(
+        count: usize,
+        proxies: &[u16],
+        jvm: &'static [&'static str],
+    ) -> Result<Self, String> {
         let folder = tempfile::Builder::new()
             .prefix("penstock-kafka-")
             .tempdir()
@@ -93,7 +103,7 @@ impl Kafka {
             .keep();
         let janitor = Janitor::of(&folder);
         let certificates = Certificates::make(folder.join("certificates"));
-        let ports = Ports::free(count);
+        let ports = Ports::free(count, proxies);
         let mut brokers = Vec::new();
         for number in 0..count {
             let home = folder.join((number + 1).to_string());
@@ -222,6 +232,12 @@ impl Kafka {
         all.join(",")
     }
 
+    /// `host:port` where broker `number` itself listens, counted from 0.
+    pub fn address(&self, number: usize, listener: Listener) -> String {
+        let ports = self.ports.get(number);
+        ports.map_or_else(String::new, |it| it.address(listener))
+    }
+
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
     }
@@ -287,7 +303,8 @@ impl Kafka {
         Witness(self)
     }
 
-    fn keep_logs(&self) {
+    /// Keeps the logs of the brokers and says where they are.
+    pub fn keep_logs(&self) {
         self.janitor.keep();
         eprintln!("logs of the Kafka brokers: {}", self.folder.display());
     }

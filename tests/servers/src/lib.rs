@@ -15,6 +15,7 @@ mod settings;
 use std::path::PathBuf;
 
 pub use certificates::{Certificates, KEY_PASSWORD};
+pub use janitor::Janitor;
 pub use kafka::{Kafka, Witness};
 pub use settings::{Listener, PASSWORD, USER};
 

@@ -1,6 +1,7 @@
 //! An object store that speaks as much of S3 as clients of ours do, over HTTP on loopback, and can be told to misbehave.
 
 mod shelf;
+mod snare;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -8,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -16,12 +18,15 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::shelf::{Asked, Body, State, refused};
+pub use self::snare::{Snare, Snared};
 
 /// The one bucket there is.
 pub const BUCKET: &str = "penstock-test";
+/// Who may come in. With a dot and a name behind it, the same, and `Snared` tells the name.
 pub const ACCESS_KEY: &str = "test-access";
 pub const SECRET_KEY: &str = "test-secret";
 
@@ -104,6 +109,16 @@ impl S3 {
         state.down = false;
     }
 
+    /// Whoever reads such an object waits until its connection ends, and is told of, until the receiver is dropped.
+    pub fn snare(&self, snare: Snare) -> mpsc::UnboundedReceiver<Snared> {
+        locked(&self.state).snares.set(snare)
+    }
+
+    /// Puts an object there without a request.
+    pub fn put(&self, key: &str, bytes: Bytes) {
+        locked(&self.state).keep(key.to_owned(), bytes);
+    }
+
     /// Faults nobody has met yet.
     pub fn faults_left(&self) -> usize {
         locked(&self.state).faults.len()
@@ -178,19 +193,20 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
     let header = |name| parts.headers.get(name).and_then(|it| it.to_str().ok());
     let query = query_of(parts.uri.query().unwrap_or_default());
     // In a header, or in the target itself.
-    let ours = format!("{ACCESS_KEY}/");
-    let signed = header(AUTHORIZATION.as_str())
-        .is_some_and(|it| it.contains(&format!("Credential={ours}")))
-        || (query.get("X-Amz-Credential")).is_some_and(|it| it.starts_with(&ours));
+    let credential = header(AUTHORIZATION.as_str())
+        .and_then(|it| it.split_once("Credential="))
+        .map(|(_, credential)| credential)
+        .or_else(|| query.get("X-Amz-Credential").map(String::as_str));
+    let user = credential.and_then(user_of).map(str::to_owned);
     let encryption = header("x-amz-server-side-encryption").map(str::to_owned);
     let range = header(RANGE.as_str()).and_then(range_of);
     let Ok(body) = body.collect().await else {
         return refused(StatusCode::BAD_REQUEST, "IncompleteBody");
     };
     locked(state).requests.push(target);
-    if !signed {
+    let Some(user) = user else {
         return refused(StatusCode::FORBIDDEN, "InvalidAccessKeyId");
-    }
+    };
     let path = decoded(parts.uri.path());
     let (bucket, key) = path
         .trim_start_matches('/')
@@ -206,6 +222,10 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
         range,
         body: body.to_bytes(),
     };
+    if asked.method == Method::GET && locked(state).snares.hold(&asked.key, &user) {
+        // Until the reader is gone, and this answer with it.
+        std::future::pending::<()>().await;
+    }
     let spared = asked.key.is_empty() || asked.method == Method::DELETE;
     let fault = match (locked(state).down, spared) {
         (true, _) => Some(Fault::Unavailable),
@@ -224,6 +244,15 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
         state.encryption = encryption.or(state.encryption.take());
     }
     state.answer(asked, fault)
+}
+
+/// Whose key it is: what stands behind a dot, if anything does. None where it is nobody's.
+fn user_of(credential: &str) -> Option<&str> {
+    let (key, _) = credential.split_once('/')?;
+    match key.strip_prefix(ACCESS_KEY)? {
+        "" => Some(""),
+        name => name.strip_prefix('.'),
+    }
 }
 
 /// `bytes=FROM-TO`, both included.

@@ -22,14 +22,17 @@ pub enum Listener {
     Sasl,
     /// The same over TLS.
     SaslTls,
+    /// Without login or TLS, through a proxy of the test's: the broker names the proxy's port as its own.
+    Proxied,
 }
 
-const LISTENERS: [Listener; 5] = [
+const LISTENERS: [Listener; 6] = [
     Listener::Plain,
     Listener::Tls,
     Listener::MutualTls,
     Listener::Sasl,
     Listener::SaslTls,
+    Listener::Proxied,
 ];
 
 impl Listener {
@@ -40,12 +43,13 @@ impl Listener {
             Self::MutualTls => "MTLS",
             Self::Sasl => "SASL",
             Self::SaslTls => "SASLTLS",
+            Self::Proxied => "PROXIED",
         }
     }
 
     fn protocol(self) -> &'static str {
         match self {
-            Self::Plain => "PLAINTEXT",
+            Self::Plain | Self::Proxied => "PLAINTEXT",
             Self::Tls | Self::MutualTls => "SSL",
             Self::Sasl => "SASL_PLAINTEXT",
             Self::SaslTls => "SASL_SSL",
@@ -58,6 +62,8 @@ impl Listener {
 pub(crate) struct Ports {
     listeners: BTreeMap<Listener, u16>,
     controller: u16,
+    /// What clients of `Listener::Proxied` are told; none: the broker's own.
+    proxy: Option<u16>,
 }
 
 impl Ports {
@@ -66,9 +72,16 @@ impl Ports {
         format!("127.0.0.1:{port}")
     }
 
-    /// Free ones, for each broker its own. Somebody may take one before the broker does: then the start fails, and is
-    /// tried again with others.
-    pub(crate) fn free(brokers: usize) -> Vec<Self> {
+    fn advertised(&self, listener: Listener) -> String {
+        match self.proxy {
+            Some(proxy) if listener == Listener::Proxied => format!("127.0.0.1:{proxy}"),
+            _ => self.address(listener),
+        }
+    }
+
+    /// Free ones, for each broker its own; a broker for which there is a proxy names that. Somebody may take one before
+    /// the broker does: then the start fails, and is tried again with others.
+    pub(crate) fn free(brokers: usize, proxies: &[u16]) -> Vec<Self> {
         // Held together, so that none comes twice.
         let mut held = Vec::new();
         let mut port = || match TcpListener::bind(("127.0.0.1", 0)) {
@@ -80,9 +93,10 @@ impl Ports {
             Err(error) => fail(&format!("no free port on 127.0.0.1: {error}")),
         };
         (0..brokers)
-            .map(|_| Self {
+            .map(|number| Self {
                 listeners: LISTENERS.iter().map(|it| (*it, port())).collect(),
                 controller: port(),
+                proxy: proxies.get(number).copied(),
             })
             .collect()
     }
@@ -111,7 +125,8 @@ pub(crate) fn server_properties(
             .collect::<Vec<_>>()
             .join(",")
     };
-    let advertised = listed(&|it| format!("{}://{}", it.name(), own.address(it)));
+    let listening = listed(&|it| format!("{}://{}", it.name(), own.address(it)));
+    let advertised = listed(&|it| format!("{}://{}", it.name(), own.advertised(it)));
     let mut text = String::new();
     let mut set = |name: &str, value: &str| text.push_str(&format!("{name}={value}\n"));
     set("process.roles", "broker,controller");
@@ -119,7 +134,7 @@ pub(crate) fn server_properties(
     set("controller.quorum.voters", &voters.join(","));
     set("controller.listener.names", "CONTROLLER");
     let controller = format!("CONTROLLER://127.0.0.1:{}", own.controller);
-    set("listeners", &format!("{advertised},{controller}"));
+    set("listeners", &format!("{listening},{controller}"));
     set("advertised.listeners", &advertised);
     let protocols = listed(&|it| format!("{}:{}", it.name(), it.protocol()));
     set(

@@ -196,16 +196,16 @@ impl GraphStore for FakeGraph {
         self.faults.end("show nodes").await
     }
 
-    async fn retain_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
-        self.faults.begin("retain editions").await?;
+    async fn drop_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
+        self.faults.begin("drop editions").await?;
         {
             let mut graph = lock(&self.graph);
             graph.chunks.retain(|_, it| {
-                !it.is_of(document) || editions.contains(&it.chunk().lineage.edition)
+                !it.is_of(document) || !editions.contains(&it.chunk().lineage.edition)
             });
             graph.tidy();
         }
-        self.faults.end("retain editions").await
+        self.faults.end("drop editions").await
     }
 
     async fn neighbours(&self, chunks: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure> {

@@ -90,10 +90,10 @@ impl VectorStore for FakeVectors {
         self.faults.end("show points").await
     }
 
-    async fn retain_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
-        self.faults.begin("retain editions").await?;
-        lock(&self.points).retain(|_, it| !it.is_of(document) || editions.contains(&it.edition()));
-        self.faults.end("retain editions").await
+    async fn drop_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
+        self.faults.begin("drop editions").await?;
+        lock(&self.points).retain(|_, it| !it.is_of(document) || !editions.contains(&it.edition()));
+        self.faults.end("drop editions").await
     }
 
     async fn search(&self, search: &Search) -> Result<Vec<Hit>, Failure> {

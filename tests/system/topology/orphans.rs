@@ -295,7 +295,7 @@ fn say(bus: &Bus, document: u128, said: &Said) {
                 dead_letters_of(topics::SECTIONS.name()),
             ];
             Outgoing {
-                topic: topic[*which].as_str().into(),
+                topic: topic[*which].clone().into(),
                 key: Some(id(document).to_string().into()),
                 value: Some(Bytes::from_static(b"of tomorrow")),
                 headers: Vec::new(),

@@ -1,15 +1,17 @@
 //! When a document becomes visible, what is shown of it, and what is left when it goes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use penstock::config::PartialSetting;
-use penstock_runtime::{Outgoing, Route};
+use penstock::pipeline::{Pipeline, group_of, topology};
+use penstock_runtime::{Outgoing, Route, Stop};
 use penstock_schemas::{Codec, Completion, Step, now_ms, topics};
 use penstock_stages::blobs::version_prefix;
 use penstock_stages::settle::{Manifest, TERM, manifest_key};
 use uuid::Uuid;
 
-use super::world::{GROUP, Paper, World, close};
+use super::world::{GROUP, Paper, World, close, papers};
 
 const BAD: &str = "part 2 waits for berth nine";
 
@@ -138,6 +140,43 @@ async fn a_document_sent_again_while_it_is_deleted_keeps_its_bytes() {
         assert!(kept.contains(&source.key), "moment {moment}: {kept:?}");
         world.sound().await;
     }
+}
+
+/// settle lags: when it shows an edition, the chunks of a newer one lie in both stores already, and it has heard of none.
+#[tokio::test(start_paused = true)]
+async fn what_settle_has_not_heard_of_yet_is_not_swept() {
+    let old = Paper::about("rules.md", 1, "berth four");
+    let new = Paper::about("rules.md", 2, "berth nine");
+    // Their progress keeps the two apart.
+    let others = papers(12);
+    let mut world = World::new();
+    let settle = &mut world.policies.settle;
+    settle.window.count = 1;
+    settle.tick_every = Some(Duration::ZERO);
+    let stages: Vec<String> = topology().iter().map(|it| it.name.to_owned()).collect();
+    let (settle, stages) = stages.split_last().unwrap();
+    let start =
+        |names: &[String]| Pipeline::start(Arc::new(world.parts()), names, Stop::new()).unwrap();
+    let before = start(stages);
+    for sent in [&old].into_iter().chain(&others).chain([&new]) {
+        world.send(sent).await;
+        let done = |world: &World| {
+            let stages = topology().into_iter().filter(|it| it.name != "settle");
+            stages
+                .into_iter()
+                .all(|it| world.bus.lag(&group_of(it.name), it.from) == 0)
+        };
+        world.until("all stages are through", done).await;
+    }
+    close(before).await;
+    let after = start(std::slice::from_ref(settle));
+    world.quiet().await;
+    close(after).await;
+    let outcomes = [(1, Completion::Visible), (2, Completion::Visible)];
+    assert_eq!(world.outcomes(&old), outcomes);
+    world.sound().await;
+    let all = [vec![old], others, vec![new]].concat();
+    assert_eq!(world.contents(), World::undisturbed(&all).await.contents());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,19 +1,21 @@
 //! What is known of records that may kill the process.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::work::Raw;
 use crate::offsets::Ticket;
-use crate::{Assignment, Partition, Trail};
+use crate::{Assignment, Partition, Position, Trail};
 
 /// Trails, suspects, and the record that runs alone.
 #[derive(Debug)]
 pub struct Care {
     /// Records that are not looked into yet, as they came.
     pub raw: VecDeque<Raw>,
+    /// The partition whose turn it was last.
+    pub turn: Option<Partition>,
     pub partitions: BTreeMap<Partition, Watch>,
     pub alone: Option<Alone>,
     /// A trail is being written.
@@ -30,6 +32,8 @@ pub struct Watch {
     /// Our own is in the log.
     pub entered: bool,
     pub suspects: Option<Suspects>,
+    /// Its first commit was asked for.
+    pub hurried: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,7 @@ impl Care {
     pub fn new(now: Instant) -> Self {
         Self {
             raw: VecDeque::new(),
+            turn: None,
             partitions: BTreeMap::new(),
             alone: None,
             writing: false,
@@ -78,9 +83,36 @@ impl Care {
                 read,
                 entered: false,
                 suspects,
+                hurried: false,
             };
             self.partitions.insert(it.partition.clone(), watch);
         }
+    }
+
+    /// The next record that waits unread. Partitions take turns: none waits for all that is suspect in another.
+    pub fn next_raw(&mut self) -> Option<Raw> {
+        let waiting: BTreeSet<&Partition> =
+            self.raw.iter().map(|raw| &raw.ticket.partition).collect();
+        let after = |it: &&&Partition| Some(**it) > self.turn.as_ref();
+        let next = waiting.iter().find(after).or(waiting.first());
+        let turn = next.map(|it| (*it).clone());
+        let place = self
+            .raw
+            .iter()
+            .position(|raw| Some(&raw.ticket.partition) == turn.as_ref());
+        self.turn = turn;
+        self.raw.remove(place?)
+    }
+
+    /// Whether the first commit of one of these partitions is still to be asked for; from now on it is not.
+    pub fn hurries(&mut self, positions: &[Position]) -> bool {
+        let mut hurries = false;
+        for position in positions {
+            if let Some(watch) = self.partitions.get_mut(&position.partition) {
+                hurries |= !std::mem::replace(&mut watch.hurried, true);
+            }
+        }
+        hurries
     }
 
     /// Whether a record runs alone, and nothing may run beside it.

@@ -109,7 +109,7 @@ where
             self.care.not_before = now + SOON;
             return Ok(());
         }
-        let Some(raw) = self.care.raw.pop_front() else {
+        let Some(raw) = self.care.next_raw() else {
             return Ok(());
         };
         let Some(from) = self.offsets.committed_of(&raw.ticket.partition) else {

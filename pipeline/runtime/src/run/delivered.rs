@@ -94,6 +94,10 @@ where
         self.gauges.dead_letters.add(dead);
         self.gauges.processed.add(closed);
         self.put_down(delivery.resolved.iter().map(|resolved| &resolved.item));
+        // Once a partition has moved, a kill is no longer taken for its records' fault.
+        if self.crew.attempts.is_some() && self.care.hurries(&self.offsets.committable()) {
+            self.commit_at = now;
+        }
     }
 
     /// The log will never take one of these (too large, say): the record it came of is dead.

@@ -73,8 +73,8 @@ pub trait VectorStore: Send + Sync {
     ) -> Result<(), Failure>;
     /// Makes every point of the edition visible.
     async fn show(&self, document: Uuid, edition: Uuid) -> Result<(), Failure>;
-    /// Deletes the document's points of every edition not in `editions`.
-    async fn retain_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure>;
+    /// Deletes the document's points of these editions, and of no other: one that nobody has named yet may be on its way.
+    async fn drop_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure>;
     /// Visible chunks, best first: dense and BM25 ranks fused.
     async fn search(&self, search: &Search) -> Result<Vec<Hit>, Failure>;
     /// Every point, `limit` at a time: start with none, go on with the last id of the page before.

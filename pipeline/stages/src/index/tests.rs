@@ -28,7 +28,7 @@ impl VectorStore for Remembers {
     async fn show(&self, _: Uuid, _: Uuid) -> Result<(), Failure> {
         unreachable!("index only inserts")
     }
-    async fn retain_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
+    async fn drop_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
         unreachable!("index only inserts")
     }
     async fn search(&self, _: &Search) -> Result<Vec<Hit>, Failure> {

@@ -76,9 +76,9 @@ pub trait GraphStore: Send + Sync {
     /// Makes the edition the document's visible one: properties of the `:Document`, chunk nodes visible, NEXT along
     /// `order`, entities' fields derived from visible mentions.
     async fn show(&self, document: Uuid, edition: Uuid, order: &[Uuid]) -> Result<(), Failure>;
-    /// Deletes the document's chunk nodes of every edition not in `editions`, sections and document nodes left without
+    /// Deletes the document's chunk nodes of these editions and of no other, sections and document nodes left without
     /// chunks, and entities nobody mentions any more.
-    async fn retain_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure>;
+    async fn drop_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure>;
     /// Neighbours of each chunk, in order of `chunks`: its section and document, the chunks before and after it, the entities it mentions.
     async fn neighbours(&self, chunks: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure>;
     /// Every chunk node, `limit` at a time: start with none, go on with the last id of the page before.

@@ -90,7 +90,7 @@ mod tests {
         async fn show(&self, _: Uuid, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
             Ok(())
         }
-        async fn retain_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
+        async fn drop_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
             Ok(())
         }
         async fn neighbours(&self, _: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure> {

@@ -181,7 +181,14 @@ impl Document {
             true => &["parse", "embed", "index", "link"],
             false => &["index", "link"],
         };
-        if progress.outcome != Outcome::Outputs || !writes.contains(&progress.stage.as_str()) {
+        let stage = progress.stage.as_str();
+        let wrote = match progress.outcome {
+            Outcome::Outputs => writes.contains(&stage),
+            // A batch that was given up may have been written all the same.
+            Outcome::Dead => ["index", "link"].contains(&stage),
+            Outcome::Filtered | Outcome::Deleted | Outcome::Reopened => false,
+        };
+        if !wrote {
             return;
         }
         self.stale = true;
@@ -198,7 +205,12 @@ impl Document {
             return;
         }
         self.deleted = self.deleted.max(Some(lineage.version));
-        self.open.retain(|it| it.lineage.version > lineage.version);
+        // What was written of them is swept by name, so they are remembered until then.
+        let meant = |it: &&mut Edition| it.lineage.version <= lineage.version;
+        self.open
+            .iter_mut()
+            .filter(meant)
+            .for_each(Edition::abandon);
         self.removed_at = None;
         self.removing = Some(lineage.clone());
     }

@@ -10,6 +10,7 @@ use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, ETAG, LAST_MODIFIED};
 use hyper::{Method, Response, StatusCode};
 
+use super::snare::Snares;
 use super::{BUCKET, Fault};
 
 /// Keys in one answer to a listing, so that a listing has pages.
@@ -33,6 +34,7 @@ pub(super) struct State {
     pub faults: VecDeque<Fault>,
     /// Every request is answered by 503.
     pub down: bool,
+    pub snares: Snares,
     pub requests: Vec<String>,
     pub encryption: Option<String>,
     /// How far its clock is ahead of everybody else's.
@@ -157,7 +159,7 @@ impl State {
         Utc::now() + self.ahead
     }
 
-    fn keep(&mut self, key: String, bytes: Bytes) {
+    pub fn keep(&mut self, key: String, bytes: Bytes) {
         let written = self.now();
         self.objects.insert(key, Object { bytes, written });
     }

@@ -66,9 +66,9 @@ impl GraphStore for SqlGraph {
             .await
     }
 
-    async fn retain_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
+    async fn drop_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
         let editions = editions.to_vec();
-        self.call(move |db| sweep::retain_editions(db, document, &editions))
+        self.call(move |db| sweep::drop_editions(db, document, &editions))
             .await
     }
 

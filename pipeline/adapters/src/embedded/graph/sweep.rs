@@ -39,16 +39,10 @@ pub(super) fn retain_chunks(
     Ok(())
 }
 
-/// Deletes what belongs to the document's editions that are not in `editions`.
-pub(super) fn retain_editions(db: &Db, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
-    let kept: BTreeSet<Uuid> = editions.iter().copied().collect();
-    let here = db.rows(
-        "SELECT edition FROM editions WHERE document = ?1",
-        [id(document)],
-        |row| row.id(0),
-    )?;
+/// Deletes what belongs to these editions of the document.
+pub(super) fn drop_editions(db: &Db, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
     let mut touched = BTreeSet::new();
-    for edition in here.into_iter().filter(|edition| !kept.contains(edition)) {
+    for edition in editions.iter().copied() {
         touched.extend(entities_of(db, document, Some(edition))?);
         // Chunks before sections, which they refer to.
         for table in ["chunks", "sections", "editions"] {

@@ -122,11 +122,12 @@ impl VectorStore for QdrantEdge {
         self.writer.write(fields::show(filter)).await
     }
 
-    async fn retain_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
-        let mut filter = filter([one_of("document_guid", [document])]);
-        if !editions.is_empty() {
-            filter.must_not = Some(vec![one_of("edition", editions.iter().copied())]);
+    async fn drop_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
+        if editions.is_empty() {
+            return Ok(());
         }
+        let of_these = one_of("edition", editions.iter().copied());
+        let filter = filter([one_of("document_guid", [document]), of_these]);
         self.writer.write(fields::delete(filter)).await
     }
 

@@ -135,7 +135,7 @@ async fn what_is_inserted_shown_or_swept_survives_a_kill() {
     }
     assert!(!shown[&other.chunk.chunk_guid]);
 
-    store.retain_editions(id(1), &[]).await.unwrap();
+    store.drop_editions(id(1), &[id(1)]).await.unwrap();
     let copied = as_if_killed(&store, &dir);
     let swept = open(copied.path());
     assert_eq!(
@@ -251,17 +251,19 @@ async fn sweeps_keep_exactly_what_they_are_told_to() {
     let rest = [ids(&second), ids(&third), ids(&other)].concat();
     assert_eq!(now().await, expect(&[kept, &rest]));
 
-    store.retain_editions(id(1), &[id(2), id(3)]).await.unwrap();
+    store.drop_editions(id(1), &[]).await.unwrap();
+    assert_eq!(now().await, expect(&[kept, &rest]));
+    store.drop_editions(id(1), &[id(1), id(9)]).await.unwrap();
     assert_eq!(now().await, expect(&[&rest]));
 
-    store.retain_editions(id(1), &[id(3)]).await.unwrap();
+    store.drop_editions(id(1), &[id(2)]).await.unwrap();
     assert_eq!(now().await, expect(&[&ids(&third), &ids(&other)]));
 
     store.retain_chunks(id(1), id(3), &[]).await.unwrap();
     assert_eq!(now().await, expect(&[&ids(&other)]));
 
-    store.retain_editions(id(2), &[]).await.unwrap();
-    store.retain_editions(id(2), &[]).await.unwrap();
+    store.drop_editions(id(2), &[id(1)]).await.unwrap();
+    store.drop_editions(id(2), &[id(1)]).await.unwrap();
     assert_eq!(now().await, Vec::<Uuid>::new());
 }
 

@@ -162,6 +162,39 @@ async fn what_fails_while_it_runs_alone_is_no_killer() {
     assert_eq!(world.outputs().len(), 20);
 }
 
+/// What is suspect in one partition does not keep another waiting.
+#[tokio::test(start_paused = true)]
+async fn partitions_take_turns() {
+    let world = world(2);
+    // The first partition has them all before the second has one.
+    for part in 0..40 {
+        world.publish(part, i32::from(part >= 20));
+    }
+    *world.script.delay.lock().unwrap() = 2 * LIFE;
+    let consumer = world.start();
+    tokio::time::sleep(LIFE).await;
+    consumer.crash().await;
+    world.script.calls.lock().unwrap().clear();
+    *world.script.delay.lock().unwrap() = Duration::ZERO;
+    world.run_dry().await.unwrap();
+    let calls = world.script.calls.lock().unwrap();
+    assert!(calls.iter().all(|call| call.len() == 1), "{calls:?}");
+    let second = |call: &&Vec<i32>| call[0] >= 20;
+    assert_eq!(calls[..10].iter().filter(second).count(), 5, "{calls:?}");
+}
+
+/// A partition moves with its first record, not an interval later: a kill after that is no reason to go slow.
+#[tokio::test(start_paused = true)]
+async fn the_first_record_is_committed_at_once() {
+    let mut world = world(1);
+    world.policy.commit_every = 10 * LIFE;
+    world.feed(1, &[Deed::Emit(1)]);
+    let consumer = world.start();
+    let through = tokio::time::timeout(LIFE, world.bus.caught_up(GROUP, FROM)).await;
+    assert!(through.is_ok());
+    consumer.crash().await;
+}
+
 /// The log may refuse what is about to run: then nothing runs, and later it does.
 #[tokio::test(start_paused = true)]
 async fn nothing_runs_before_the_log_knows() {

@@ -22,6 +22,7 @@ async fn others_go_on_while_one_waits() {
     let mut world = World::new(2);
     one_at_a_time(&mut world);
     world.policy.retry.base = Duration::from_secs(20);
+    world.policy.retry.max = Duration::from_secs(30);
     let mut deeds = vec![Deed::Emit(1); 41];
     deeds[0] = Deed::Transient(1);
     world.feed(2, &deeds);
@@ -44,6 +45,7 @@ async fn a_waiting_record_pauses_its_partition_for_a_while() {
     one_at_a_time(&mut world);
     world.feed(2, &[Deed::Transient(1)]);
     world.policy.retry.base = Duration::from_secs(20);
+    world.policy.retry.max = Duration::from_secs(30);
     let consumer = world.start();
     tokio::time::sleep(Duration::from_secs(1)).await;
     // Parts 1 and 2: the other partition, and the paused one.
@@ -93,8 +95,8 @@ async fn an_outage_kills_nothing_and_is_only_probed() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     let probes = world.script.calls.lock().unwrap().len() - calls_before;
     assert!(
-        (70..=80).contains(&probes),
-        "{probes} in 600 s, one each 8 s"
+        (115..=125).contains(&probes),
+        "{probes} in 600 s, one each 5 s"
     );
     assert_eq!(world.dead(), []);
     assert_eq!(world.bus.lag(GROUP, FROM), 60);
@@ -158,4 +160,22 @@ async fn what_fails_as_too_much_is_tried_in_smaller_pieces() {
     let sizes: Vec<usize> = calls.iter().map(Vec::len).collect();
     assert_eq!(sizes[0], 32);
     assert!(sizes[1] <= 16 && sizes[2] <= 8, "{sizes:?}");
+}
+
+/// Whenever it comes back, the records that waited for it do not wait much longer.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_away_for_a_minute_is_taken_up_at_once() {
+    for away in 55..65 {
+        let world = World::new(4);
+        world.feed(4, &vec![Deed::Emit(1); 400]);
+        *world.script.outage.lock().unwrap() = Some(Failure::transient("store is down"));
+        let consumer = world.start();
+        tokio::time::sleep(Duration::from_secs(away)).await;
+        *world.script.outage.lock().unwrap() = None;
+        let caught_up = world.bus.caught_up(GROUP, FROM);
+        let soon = tokio::time::timeout(Duration::from_secs(15), caught_up).await;
+        assert!(soon.is_ok(), "away for {away} s");
+        consumer.finish().await.unwrap();
+        assert_eq!(world.dead(), []);
+    }
 }

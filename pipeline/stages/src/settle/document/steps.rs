@@ -60,13 +60,12 @@ impl Document {
     ) -> Result<Completed, Failure> {
         let edition = self.open[index].clone();
         let (id, order) = (edition.lineage.edition, edition.order());
-        let newer = self
-            .open
-            .iter()
-            .filter(|it| it.order() > order && it.step != Step::Abandoned);
-        let mut kept: Vec<Uuid> = newer.map(|it| it.lineage.edition).collect();
-        kept.push(id);
-        retain(stores, self.id, &kept).await?;
+        let overtaken = |it: &&Edition| it.order() <= order && it.lineage.edition != id;
+        let older = self.open.iter().filter(overtaken);
+        let mut gone: Vec<Uuid> = older.map(|it| it.lineage.edition).collect();
+        gone.extend(self.given_up());
+        gone.extend(self.visible_edition().filter(|seen| *seen != id));
+        drop_editions(stores, self.id, &gone).await?;
         // With gaps it stays open beside what is visible: a redrive can still close them.
         let whole = edition.standing() == Standing::Whole;
         self.open[index].step = Step::Failed;
@@ -145,33 +144,32 @@ impl Document {
         self.open.retain(|it| !gone.contains(&it.lineage.edition));
     }
 
-    /// Deletes everything in both stores that is neither visible nor on its way.
+    /// Deletes from both stores what was given up, and what the deletion that is carried out is meant for.
     async fn sweep(&self, stores: &Stores) -> Result<(), Failure> {
-        let mut kept = self.kept_editions();
+        let mut gone: Vec<Uuid> = self.given_up().collect();
         let fence = self.removing.as_ref().map(|it| it.version);
         if let Some(visible) = &self.visible
-            && fence.is_none_or(|fence| visible.lineage.version > fence)
+            && Some(visible.lineage.version) <= fence
         {
-            kept.push(visible.lineage.edition);
+            gone.push(visible.lineage.edition);
         }
-        retain(stores, self.id, &kept).await?;
+        drop_editions(stores, self.id, &gone).await?;
         if fence.is_none() {
             self.forget(stores).await?;
         }
         Ok(())
     }
 
-    fn kept_editions(&self) -> Vec<Uuid> {
-        self.open
-            .iter()
-            .filter(|it| it.step != Step::Abandoned)
-            .map(|it| it.lineage.edition)
-            .collect()
+    fn given_up(&self) -> impl Iterator<Item = Uuid> {
+        let abandoned = |it: &&Edition| it.step == Step::Abandoned;
+        let abandoned = self.open.iter().filter(abandoned);
+        abandoned.map(|it| it.lineage.edition)
     }
 }
 
-/// Both stores keep only these editions of the document.
-async fn retain(stores: &Stores, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
-    stores.vectors.retain_editions(document, editions).await?;
-    stores.graph.retain_editions(document, editions).await
+/// Both stores let go of these editions by name. A newer one may lie there that nobody has heard of here yet: its progress
+/// waits behind what made this one visible.
+async fn drop_editions(stores: &Stores, document: Uuid, editions: &[Uuid]) -> Result<(), Failure> {
+    stores.vectors.drop_editions(document, editions).await?;
+    stores.graph.drop_editions(document, editions).await
 }

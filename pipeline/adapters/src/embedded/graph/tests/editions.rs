@@ -65,7 +65,7 @@ async fn a_newer_edition_replaces_an_older_one_and_never_the_other_way() {
         "an older edition is not shown over a newer one"
     );
     graph
-        .retain_editions(document, &[new.lineage.edition])
+        .drop_editions(document, &[old.lineage.edition])
         .await
         .unwrap();
     assert_eq!(graph.dump().await.unwrap(), before);
@@ -142,7 +142,7 @@ async fn two_editions_of_one_version_do_not_mix() {
         .unwrap();
     assert_eq!(fields(&graph, LOAD).await.unwrap(), "status=b");
     graph
-        .retain_editions(second.lineage.document_guid, &[second.lineage.edition])
+        .drop_editions(first.lineage.document_guid, &[first.lineage.edition])
         .await
         .unwrap();
     assert_eq!(graph.scroll(None, 9).await.unwrap().len(), 1);
@@ -170,7 +170,7 @@ async fn the_newest_version_states_a_field_in_any_order() {
             "pickup_location=Ulm,status=delivered"
         );
         graph
-            .retain_editions(new.lineage.document_guid, &[])
+            .drop_editions(new.lineage.document_guid, &[new.lineage.edition])
             .await
             .unwrap();
         assert_eq!(
@@ -178,7 +178,7 @@ async fn the_newest_version_states_a_field_in_any_order() {
             "pickup_location=Ulm,status=planned"
         );
         graph
-            .retain_editions(old.lineage.document_guid, &[])
+            .drop_editions(old.lineage.document_guid, &[old.lineage.edition])
             .await
             .unwrap();
         assert_eq!(
@@ -256,9 +256,9 @@ async fn any_interleaving_and_any_replay_gives_the_same_graph() {
             }
             if matches!(step, Step::Show(1)) && again == 2 {
                 do_step(&graph, &editions[document], late).await;
-                let newest = &editions[document][1].lineage;
+                let oldest = &editions[document][0].lineage;
                 graph
-                    .retain_editions(newest.document_guid, &[newest.edition])
+                    .drop_editions(oldest.document_guid, &[oldest.edition])
                     .await
                     .unwrap();
             }

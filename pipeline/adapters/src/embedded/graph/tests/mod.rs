@@ -36,7 +36,13 @@ impl Edition {
             .await
             .unwrap();
         graph.show(document, edition, &self.ids()).await.unwrap();
-        graph.retain_editions(document, &[edition]).await.unwrap();
+        let others = graph.scroll(None, usize::MAX).await.unwrap();
+        let others: Vec<Uuid> = others
+            .iter()
+            .filter(|it| it.document_guid == document && it.edition != edition)
+            .map(|it| it.edition)
+            .collect();
+        graph.drop_editions(document, &others).await.unwrap();
     }
 }
 

@@ -142,7 +142,7 @@ async fn putting_in_order_loses_nothing() {
         store.show(id(document), id(1)).await.unwrap();
     }
     for document in 1..=100 {
-        store.retain_editions(id(document), &[]).await.unwrap();
+        store.drop_editions(id(document), &[id(1)]).await.unwrap();
     }
     let before = content(&store).await;
     assert_eq!(before.len(), 2000);
@@ -163,7 +163,7 @@ async fn putting_in_order_loses_nothing() {
     // What is there can still be written to, and is found.
     store.insert(points[..1000].to_vec()).await.unwrap();
     store.show(id(1), id(1)).await.unwrap();
-    store.retain_editions(id(300), &[]).await.unwrap();
+    store.drop_editions(id(300), &[id(1)]).await.unwrap();
     let copied = as_if_killed(&store, &dir);
     let reopened = QdrantEdge::open(copied.path(), &spec, DIMENSION).unwrap();
     assert_eq!(content(&reopened).await.len(), 2990);
