@@ -462,10 +462,19 @@ async fn history(deeds: &[(usize, Deed)]) -> World {
     world
 }
 
+/// But for bytes of what was deleted: those go at once, whatever is still on its way.
 fn assert_nothing_is_missed(world: &World) {
+    let ledger = world.ledger();
     for letter in world.letters() {
         let reason = header(&letter, "dlq.reason");
-        assert!(!reason.contains("is not in the object store"), "{reason}");
+        let key = reason
+            .strip_prefix("object ")
+            .and_then(|it| it.strip_suffix(" is not in the object store"));
+        let Some(key) = key else { continue };
+        let mut above = key.rsplit('/').skip(1);
+        let version: Uuid = above.next().unwrap().parse().unwrap();
+        let document: Uuid = above.next().unwrap().parse().unwrap();
+        assert!(ledger[&document].deleted >= Some(version), "{reason}");
     }
 }
 
@@ -473,7 +482,8 @@ fn assert_nothing_is_missed(world: &World) {
 async fn all_again(deeds: Vec<(usize, Deed)>) {
     let world = history(&deeds).await;
     let before = world.contents();
-    world.blobs.pass(100 * DAY);
+    // Not so long that settle would collect too: records of this log live for ever, and it counts on their retention.
+    world.blobs.pass(20 * DAY);
     // As ingest leaves it that dies before it sends, and somebody else's.
     let lost = version_prefix("freight", Uuid::from_u128(7), Uuid::from_u128(8))
         + "0a".repeat(32).as_str();
