@@ -115,7 +115,7 @@ impl Post {
                 Uuid::from_u64_pair(dice.next(), number).to_string(),
             )),
             value: Some(value.into()),
-            headers: vec![(GARBAGE.to_owned(), Bytes::from(number.to_string()))],
+            headers: vec![(GARBAGE.into(), Bytes::from(number.to_string()))],
         };
         self.sink.produce(vec![record]).await?;
         *self.garbage.lock().unwrap_or_else(PoisonError::into_inner) += 1;
