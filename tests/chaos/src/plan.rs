@@ -89,18 +89,22 @@ pub fn plan(seed: u64, count: usize, kinds: &[Kind]) -> Vec<Round> {
         .filter(|(kind, _)| kinds.is_empty() || kinds.contains(kind))
         .collect();
     let whole: usize = deck.iter().map(|(_, share)| share).sum();
-    let mut cards: Vec<Kind> = Vec::new();
-    for (kind, share) in &deck {
-        let share = (count * share / whole.max(1)).max(1);
-        cards.extend(std::iter::repeat_n(*kind, share));
-    }
+    // One of each first, then as many more as its share allows.
+    let mut cards: Vec<Kind> = deck.iter().map(|(kind, _)| *kind).collect();
     dice.shuffle(&mut cards);
+    let mut more: Vec<Kind> = Vec::new();
+    for (kind, share) in &deck {
+        let share = count * share / whole.max(1);
+        more.extend(std::iter::repeat_n(*kind, share.saturating_sub(1)));
+    }
+    dice.shuffle(&mut more);
+    cards.extend(more);
     // Rounding down leaves some open; what comes often comes once more.
     let mut often = deck.clone();
     often.sort_by_key(|(_, share)| std::cmp::Reverse(*share));
-    let more = often.iter().cycle().map(|(kind, _)| *kind);
     let missing = count.saturating_sub(cards.len());
-    cards.extend(more.take(if often.is_empty() { 0 } else { missing }));
+    let often = often.iter().cycle().map(|(kind, _)| *kind);
+    cards.extend(often.take(missing));
     cards.truncate(count);
     dice.shuffle(&mut cards);
     rounds(cards, &mut dice)
