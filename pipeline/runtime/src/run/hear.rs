@@ -101,27 +101,28 @@ where
         let bytes = record.value.as_ref().map_or(0, |value| value.len());
         let headers = std::mem::take(&mut record.headers);
         let decoded = self.decode(&record);
-        let mut item = Box::new(Item {
-            ticket,
-            key: record.key,
-            value: record.value,
-            origin: Origin::from_headers(&headers),
-            cost: 1,
-            attempts: 0,
-            failing_since: None,
-            pausing: false,
-        });
+        let (key, value) = (record.key, record.value);
+        let open = |origin: Origin, cost: u64| {
+            Box::new(Item {
+                ticket,
+                key,
+                value,
+                origin,
+                cost,
+                attempts: 0,
+                failing_since: None,
+                pausing: false,
+            })
+        };
         match decoded {
             Ok((message, lineage, cost)) => {
-                self.floods.decoded(&item.ticket.partition);
-                let told = Origin::of(&message);
-                item.origin = Origin {
-                    lineage: lineage.or(item.origin.lineage.take()),
-                    part: told.part,
-                    ordinal: told.ordinal,
-                    chunk: told.chunk,
+                // Headers tell less, and reading them takes longer.
+                let origin = Origin {
+                    lineage: lineage.or_else(|| Origin::from_headers(&headers).lineage),
+                    ..Origin::of(&message)
                 };
-                item.cost = cost;
+                let item = open(origin, cost);
+                self.floods.decoded(&item.ticket.partition);
                 let input = Input {
                     record: message,
                     headers,
@@ -131,6 +132,7 @@ where
                 self.window.push((item, input), bytes, cost, now);
             }
             Err(reason) => {
+                let item = open(Origin::from_headers(&headers), 1);
                 self.floods
                     .undecodable(&item.ticket.partition)
                     .map_err(|tripped| {
