@@ -227,7 +227,8 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Bo
         std::future::pending::<()>().await;
     }
     let spared = asked.key.is_empty() || asked.method == Method::DELETE;
-    let fault = match (locked(state).down, spared) {
+    let down = locked(state).down;
+    let fault = match (down, spared) {
         (true, _) => Some(Fault::Unavailable),
         (false, true) => None,
         (false, false) => locked(state).faults.pop_front(),
