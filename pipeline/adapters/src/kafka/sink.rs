@@ -75,9 +75,15 @@ impl KafkaSink {
         drop(waiting);
         // All are awaited even after an error: none may arrive behind the caller's back.
         match delivered.await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => outcome.map_err(|failure| self.broken().unwrap_or(failure)),
             Err(_) => Err(Failure::fatal("produce: the producer was closed")),
         }
+    }
+
+    /// Why this producer will never produce again, if it is so: then it drops what it has, and says only that.
+    fn broken(&self) -> Option<Failure> {
+        let (_, reason) = self.producer.client().fatal_error()?;
+        Some(Failure::fatal(format!("produce: {reason}")))
     }
 }
 
