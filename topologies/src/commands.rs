@@ -178,7 +178,7 @@ async fn run(config: &Config, stages: &[String]) -> Result<u8, Failure> {
     stop_on_signals(&stop)?;
     let mut working = Working::start(config, folder, stages, stop.clone()).await?;
     eprintln!("running: log on {}", working.intake.log.kafka.brokers);
-    let ended = working.pipeline.ended().await;
+    let ended = working.pipeline.is_over().await;
     let closed = working.close().await;
     ended.and(closed)?;
     Ok(0)

@@ -316,6 +316,17 @@ impl Pipeline {
         }
     }
 
+    /// Resolves when it is time to close: a stage has ended, or a stop was asked for. What never comes to an end by itself
+    /// has until the deadline of `close`.
+    pub async fn is_over(&mut self) -> Result<(), Failure> {
+        let stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            ended = self.ended() => ended,
+            () = stop.softly() => Ok(()),
+        }
+    }
+
     /// Soft stop, then, past the deadline, hard. The first failure is returned.
     pub async fn close(mut self, deadline: Duration) -> Result<(), Failure> {
         self.stop.soft();

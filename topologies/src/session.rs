@@ -168,7 +168,11 @@ pub fn stores_at_rest(config: &Config, folder: &Folder) -> Result<Stores, Failur
             folder.path().display()
         )));
     }
-    open_stores(folder.path())
+    let mut stores = open_stores(folder.path())?;
+    if config.is_shared() {
+        stores.blobs = open_blobs(config)?;
+    }
+    Ok(stores)
 }
 
 /// The owner's place, or a way to it.

@@ -66,7 +66,7 @@ pub async fn work(config: &Config, stages: &[String], stop: Stop) -> Result<(), 
     let mut pipeline = Pipeline::start(parts.clone(), stages, stop.clone())?;
     tokio::spawn(heartbeat::beat(parts, stop));
     eprintln!("running: log on {}", config.kafka.brokers);
-    let ended = pipeline.ended().await;
+    let ended = pipeline.is_over().await;
     let closed = pipeline.close(DRAIN).await;
     ended.and(closed)
 }

@@ -53,6 +53,9 @@ where
     let before = gauges.summary();
     let mut consumer = Consumer::new(wiring, sink, policy, gauges.clone());
     let outcome = turn(&mut consumer, source.as_mut(), &stop).await;
+    if outcome.is_err() {
+        consumer.see_through().await;
+    }
     consumer.leave(source.as_mut()).await;
     source.close().await;
     outcome.map(|()| gauges.summary() - before)

@@ -61,7 +61,7 @@ where
                     ticked,
                     attempts: 0,
                 };
-                self.tasks.spawn(self.crew.clone().deliver(delivery));
+                self.begin_delivery(delivery);
                 Ok(())
             }
             Err(Trouble::Failed(Failure::Transient {

@@ -56,7 +56,7 @@ where
         self.undelivered = later;
         for waiting in due {
             self.gauges.retries.add(1);
-            self.tasks.spawn(self.crew.clone().deliver(waiting.what));
+            self.begin_delivery(waiting.what);
         }
     }
 
@@ -186,6 +186,11 @@ where
             ticked: Vec::new(),
             attempts: 0,
         };
+        self.begin_delivery(delivery);
+    }
+
+    pub(super) fn begin_delivery(&mut self, delivery: Delivery) {
+        self.delivering += 1;
         self.tasks.spawn(self.crew.clone().deliver(delivery));
     }
 }

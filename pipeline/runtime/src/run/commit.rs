@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::consumer::{Consumer, Leaving};
+use super::work::Done;
 use crate::{BatchStage, Event, Failure, Partition, Position, Route, Source};
 
 /// Between two tries of a commit that must not be given up lightly.
@@ -127,6 +128,29 @@ where
                 refusals,
                 "the last commit is still not taken"
             ),
+        }
+    }
+
+    /// Waits for what is on its way to the log, for a while: broken off it may arrive all the same, and be sent again by
+    /// whoever comes next.
+    pub async fn see_through(&mut self) {
+        let deadline = Instant::now() + self.policy.revoke_deadline / 4;
+        while self.delivering > 0 {
+            let Ok(Some(Ok(done))) = timeout_at(deadline, self.tasks.join_next()).await else {
+                return;
+            };
+            match done {
+                Done::Delivered {
+                    delivery,
+                    result: Ok(()),
+                    latency,
+                } => {
+                    // What is in the log is closed; nothing can go wrong with it.
+                    let _ = self.delivered(delivery, Ok(()), latency, Instant::now());
+                }
+                Done::Delivered { .. } => self.delivering = self.delivering.saturating_sub(1),
+                _ => {}
+            }
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Consumer<S: BatchStage, R> {
     pub(super) waiting: Vec<Waiting<Work<S::In>>>,
     pub(super) undelivered: Vec<Waiting<Delivery>>,
     pub(super) tasks: JoinSet<Done<S::In>>,
+    /// How many of the tasks deliver.
+    pub(super) delivering: usize,
     pub(super) in_flight: usize,
     /// Records in flight by partition: what a revoke waits for.
     pub(super) busy: BTreeMap<Partition, usize>,
@@ -137,6 +139,7 @@ where
             waiting: Vec::new(),
             undelivered: Vec::new(),
             tasks: JoinSet::new(),
+            delivering: 0,
             in_flight: 0,
             busy: BTreeMap::new(),
             throttle: Throttle::new(policy.throttle.clone()),

@@ -21,6 +21,7 @@ where
         latency: Duration,
         now: Instant,
     ) -> Result<(), Failure> {
+        self.delivering = self.delivering.saturating_sub(1);
         match result {
             Ok(()) => {
                 let records = delivery.resolved.len() + delivery.ticked.len();
@@ -130,7 +131,7 @@ where
                 ticked: Vec::new(),
                 attempts: 0,
             };
-            self.tasks.spawn(self.crew.clone().deliver(delivery));
+            self.begin_delivery(delivery);
         }
         Ok(())
     }

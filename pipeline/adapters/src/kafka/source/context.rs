@@ -28,6 +28,8 @@ const LOOKUPS: usize = 3;
 pub(super) enum Control {
     Assigned(Vec<Assignment>, u64),
     Revoked(Vec<Partition>, RevokeAck),
+    /// We were given partitions and cannot tell where they start, for now. The group believes that we read them.
+    Unplaced(Failure),
     Failed(Failure),
 }
 
@@ -167,6 +169,9 @@ impl Context {
                     }
                     drop(assigned);
                     shared.say(Control::Assigned(assignments, generation));
+                }
+                Err(failure) if failure.class() == "transient" => {
+                    shared.say(Control::Unplaced(failure));
                 }
                 Err(failure) => shared.fail(failure),
             }

@@ -53,8 +53,8 @@ pub struct KafkaSource {
 /// Whether the consumer is being made anew.
 enum Renewal {
     No,
-    /// The loop lets go of what the stuck one was given.
-    LettingGo(oneshot::Receiver<()>),
+    /// The loop lets go of what this one was given; then it is told why, if there is more to say, and comes back later.
+    LettingGo(oneshot::Receiver<()>, Option<Failure>),
     Due,
 }
 
@@ -77,29 +77,38 @@ impl KafkaSource {
         })
     }
 
-    /// Takes everything from the loop, for another consumer to be given.
-    fn abandon(&mut self, missed: &Missed) -> Event {
+    /// The consumer is given nothing though there is more.
+    fn abandon_stuck(&mut self, missed: &Missed) -> Event {
         tracing::warn!(
             group = %self.group,
             partition = %missed.partition,
             offset = missed.next,
             "the consumer is given nothing though there is more: it is made anew"
         );
+        self.abandon(None)
+    }
+
+    /// Takes everything from the loop, for another consumer to be given.
+    fn abandon(&mut self, why: Option<Failure>) -> Event {
         let partitions = self.known.drain().map(|(partition, _)| partition).collect();
         self.paused.clear();
         self.held.clear();
         self.arrived.clear();
         self.ready.clear();
         let (ack, done) = RevokeAck::new();
-        self.renewal = Renewal::LettingGo(done);
+        self.renewal = Renewal::LettingGo(done, why);
         Event::Revoked(partitions, ack)
     }
 
     async fn renew(&mut self) -> Result<(), Failure> {
-        if let Renewal::LettingGo(done) = &mut self.renewal {
+        if let Renewal::LettingGo(done, why) = &mut self.renewal {
             // Dropping the ack without a word is as good as letting go.
             let _ = done.await;
+            let why = why.take();
             self.renewal = Renewal::Due;
+            if let Some(failure) = why {
+                return Err(failure);
+            }
         }
         if let Renewal::Due = self.renewal {
             // The stuck one leaves on its own thread, if it can.
@@ -130,6 +139,18 @@ impl KafkaSource {
                     self.drop_read(partition);
                 }
                 Ok(Event::Revoked(partitions, ack))
+            }
+            Control::Unplaced(failure) => {
+                // Only who joins anew is given them again.
+                tracing::warn!(
+                    group = %self.group,
+                    "it cannot be told where partitions start: the consumer is made anew"
+                );
+                if self.known.is_empty() {
+                    self.renewal = Renewal::Due;
+                    return Err(failure);
+                }
+                Ok(self.abandon(Some(failure)))
             }
             Control::Failed(failure) => Err(failure),
         }
@@ -209,7 +230,7 @@ impl Source for KafkaSource {
                     &self.member.consumer,
                     &self.known,
                     &self.paused,
-                ) => return Ok(self.abandon(&missed)),
+                ) => return Ok(self.abandon_stuck(&missed)),
             }
         }
     }
