@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use rdkafka::mocking::MockCluster;
-use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::types::RDKafkaApiKey;
 
 use super::*;
 use crate::kafka::source::CLOSE_LIMIT;
@@ -64,42 +64,4 @@ async fn a_broker_that_is_too_old_is_fatal() {
     assert_eq!(failure.class(), "fatal", "{failure}");
     assert_eq!(failure.reason().lines().count(), 1, "{failure}");
     assert!(failure.reason().contains("not supported"), "{failure}");
-}
-
-/// The group takes partitions for read whose start could not be looked up: who was given them has to join anew, for nobody
-/// else will.
-#[tokio::test(flavor = "multi_thread")]
-async fn partitions_whose_start_is_not_told_are_asked_for_again() {
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("t", 1, 1).unwrap();
-    let config = KafkaConfig::new(cluster.bootstrap_servers());
-    let record = Outgoing {
-        topic: "t".into(),
-        key: None,
-        value: Some(Bytes::from_static(b"x")),
-        headers: Vec::new(),
-    };
-    let sink = KafkaSink::new(&config).unwrap();
-    sink.produce(vec![record]).await.unwrap();
-    // More than one look-up is tried, and fewer than two.
-    let away = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 5];
-    cluster.request_errors(RDKafkaApiKey::ListOffsets, &away);
-    let mut source = KafkaSource::open(&config, "g", &["t"]).unwrap();
-    let mut refusals = 0;
-    let read = async {
-        loop {
-            match source.next().await {
-                Ok(Event::Record(record)) => return record,
-                Ok(_) => {}
-                Err(failure) => {
-                    assert_eq!(failure.class(), "transient", "{failure}");
-                    refusals += 1;
-                }
-            }
-        }
-    };
-    let read = tokio::time::timeout(2 * LIMIT, read).await;
-    assert_eq!(read.expect("read in time").offset, 0);
-    assert!(refusals > 0, "every start was told");
-    source.close().await;
 }
