@@ -275,5 +275,6 @@ fn letters_are_read_and_mended(place: &Place, ours: u32) {
     assert_eq!(status.code, 0, "{}", status.stderr);
     let replay = ["replay", "split", "--beginning", "--dry-run", "--json"];
     let planned: Value = world.run(&replay).json();
-    assert_eq!(planned["planned"], 9, "{planned}");
+    // Seven documents and the garbage: of what was mended the newer record counts.
+    assert_eq!(planned["planned"], 8, "{planned}");
 }
