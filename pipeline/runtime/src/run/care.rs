@@ -104,6 +104,11 @@ impl Care {
         self.raw.remove(place?)
     }
 
+    /// Whether a partition's first commit was not asked for yet. Rarely: `hurries` need not be asked for each delivery.
+    pub fn has_unmoved(&self) -> bool {
+        self.partitions.values().any(|it| !it.hurried)
+    }
+
     /// Whether the first commit of one of these partitions is still to be asked for; from now on it is not.
     pub fn hurries(&mut self, positions: &[Position]) -> bool {
         let mut hurries = false;

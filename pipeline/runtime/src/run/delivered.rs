@@ -96,7 +96,10 @@ where
         self.gauges.processed.add(closed);
         self.put_down(delivery.resolved.iter().map(|resolved| &resolved.item));
         // Once a partition has moved, a kill is no longer taken for its records' fault.
-        if self.crew.attempts.is_some() && self.care.hurries(&self.offsets.committable()) {
+        if self.crew.attempts.is_some()
+            && self.care.has_unmoved()
+            && self.care.hurries(&self.offsets.committable())
+        {
             self.commit_at = now;
         }
     }
