@@ -2,7 +2,9 @@
 
 mod registered;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use apache_avro::Schema;
@@ -108,7 +110,9 @@ impl Codec {
     /// The record as bytes, framed. An error is a bug: the type and its schema disagree.
     pub fn encode<T: Message>(&self, record: &T) -> Result<Bytes, CodecError> {
         let schemas = ResolvedSchemas::of::<T>()?;
-        let mut out = Vec::with_capacity(256);
+        // As the one before, and an eighth: growing would copy most of it more than once.
+        let before = schemas.room.load(Ordering::Relaxed);
+        let mut out = Vec::with_capacity(before + before / 8);
         match &self.registered {
             None => {
                 out.extend_from_slice(&SINGLE_OBJECT);
@@ -121,6 +125,7 @@ impl Codec {
             }
         }
         schemas.writer.write_ser(&mut out, record)?;
+        schemas.room.store(out.len(), Ordering::Relaxed);
         Ok(out.into())
     }
 
@@ -199,14 +204,33 @@ pub struct ResolvedSchemas {
     writer: GenericDatumWriter<'static>,
     same: GenericDatumReader<'static>,
     older: Mutex<HashMap<u64, &'static GenericDatumReader<'static>>>,
+    /// Bytes of the last record that was encoded.
+    room: AtomicUsize,
 }
 
 static RESOLVED: LazyLock<Mutex<HashMap<&'static str, &'static ResolvedSchemas>>> =
     LazyLock::new(Mutex::default);
 
+thread_local! {
+    /// What this thread has asked `RESOLVED` for: a handful. Every record asks, twice.
+    static NEAR: RefCell<Vec<(&'static str, &'static ResolvedSchemas)>> = const { RefCell::new(Vec::new()) };
+}
+
 impl ResolvedSchemas {
     /// The schemas of `T`: the newest, and every older one that was made known.
     pub fn of<T: Message>() -> Result<&'static Self, CodecError> {
+        NEAR.with_borrow_mut(|near| {
+            let same = |name: &str| std::ptr::eq(name, T::NAME);
+            if let Some((_, found)) = near.iter().find(|(name, _)| same(name)) {
+                return Ok(*found);
+            }
+            let resolved = Self::resolve::<T>()?;
+            near.push((T::NAME, resolved));
+            Ok(resolved)
+        })
+    }
+
+    fn resolve<T: Message>() -> Result<&'static Self, CodecError> {
         let mut all = RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = all.get(T::NAME) {
             return Ok(found);
@@ -223,6 +247,7 @@ impl ResolvedSchemas {
                 .human_readable(true)
                 .build()?,
             older: Mutex::default(),
+            room: AtomicUsize::new(256),
         }));
         all.insert(T::NAME, resolved);
         Ok(resolved)

@@ -25,20 +25,20 @@ impl Floods {
     }
 
     pub fn decoded(&mut self, partition: &Partition) {
-        of(&mut self.undecodable, &self.policy, partition).good();
+        on(&mut self.undecodable, &self.policy, partition, Flood::good);
     }
 
     pub fn undecodable(&mut self, partition: &Partition) -> Result<(), String> {
-        of(&mut self.undecodable, &self.policy, partition).bad()
+        on(&mut self.undecodable, &self.policy, partition, Flood::bad)
     }
 
     /// A verdict was given, whichever.
     pub fn processed(&mut self, partition: &Partition) {
-        of(&mut self.panics, &self.policy, partition).good();
+        on(&mut self.panics, &self.policy, partition, Flood::good);
     }
 
     pub fn panicked(&mut self, partition: &Partition) -> Result<(), String> {
-        of(&mut self.panics, &self.policy, partition).bad()
+        on(&mut self.panics, &self.policy, partition, Flood::bad)
     }
 
     pub fn forget(&mut self, partitions: &[Partition]) {
@@ -49,14 +49,20 @@ impl Floods {
     }
 }
 
-fn of<'a>(
-    floods: &'a mut BTreeMap<Partition, Flood>,
+fn on<R>(
+    floods: &mut BTreeMap<Partition, Flood>,
     policy: &FloodPolicy,
     partition: &Partition,
-) -> &'a mut Flood {
-    floods
-        .entry(partition.clone())
-        .or_insert_with(|| Flood::new(policy))
+    count: impl FnOnce(&mut Flood) -> R,
+) -> R {
+    // Asked for every record: the partition's name is counted once more only where it is new.
+    match floods.get_mut(partition) {
+        Some(flood) => count(flood),
+        None => {
+            let flood = floods.entry(partition.clone());
+            count(flood.or_insert_with(|| Flood::new(policy)))
+        }
+    }
 }
 
 /// Tells bad records from a bad deploy, for one partition and one kind of fault.
@@ -91,7 +97,10 @@ impl Flood {
 
     pub fn good(&mut self) {
         self.in_a_row = 0;
-        self.push(false);
+        // Where all are good one more changes nothing.
+        if self.bad > 0 {
+            self.push(false);
+        }
     }
 
     /// Counts a bad record. An error says which limit tripped: the record must not be dead-lettered.

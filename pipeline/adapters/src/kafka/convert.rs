@@ -7,79 +7,25 @@ use penstock_runtime::{Headers, Partition, Position, Record, lineage};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::{Offset, TopicPartitionList};
 
-/// A record, but for the partition it is of.
-pub(super) struct Content {
-    pub(super) offset: i64,
-    /// Milliseconds since the epoch.
-    timestamp: i64,
-    key: Option<Bytes>,
-    value: Option<Bytes>,
-    headers: Headers,
-}
-
-impl Content {
-    pub(super) fn record(self, partition: Partition) -> Record {
-        Record {
-            partition,
-            offset: self.offset,
-            timestamp: self.timestamp,
-            key: self.key,
-            value: self.value,
-            headers: self.headers,
-        }
-    }
-}
-
+/// The message's bytes, copied out of librdkafka's memory.
 pub(super) fn record(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Record {
-    content(message).record(Partition {
-        topic: topic.clone(),
-        number: message.partition(),
-    })
-}
-
-/// The message's bytes, copied out of librdkafka's memory into one piece.
-pub(super) fn content(message: &BorrowedMessage<'_>) -> Content {
-    /// Of header values: what most have.
-    const ROOM: usize = 64;
-    let (key, value) = (message.key(), message.payload());
-    let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-    let mut piece = Vec::with_capacity(len(key) + len(value) + ROOM);
-    let mut put = |part: &[u8]| {
-        let from = piece.len();
-        piece.extend_from_slice(part);
-        from..piece.len()
-    };
-    let key = key.map(&mut put);
-    let value = value.map(&mut put);
+    let owned = |part: &[u8]| Bytes::copy_from_slice(part);
     let named = |header: Header<'_, &[u8]>| {
         let value = header.value.unwrap_or_default();
-        (lineage::interned(header.key), put(value))
+        (lineage::interned(header.key), owned(value))
     };
     let headers = message.headers();
-    let headers: Vec<_> = headers.map_or_else(Vec::new, |it| it.iter().map(named).collect());
-    let piece = Bytes::from(piece);
-    let headers = headers
-        .into_iter()
-        .map(|(name, value)| (name, piece.slice(value)))
-        .collect();
-    Content {
+    Record {
+        partition: Partition {
+            topic: topic.clone(),
+            number: message.partition(),
+        },
         offset: message.offset(),
         timestamp: message.timestamp().to_millis().unwrap_or(0),
-        key: key.map(|it| piece.slice(it)),
-        value: value.map(|it| piece.slice(it)),
-        headers,
+        key: message.key().map(owned),
+        value: message.payload().map(owned),
+        headers: headers.map_or_else(Vec::new, |it| it.iter().map(named).collect()),
     }
-}
-
-/// What a record weighs in a queue: bytes.
-pub(super) fn weight(record: &Content) -> usize {
-    let bytes = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
-    let headers: usize = record
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    bytes(&record.key) + bytes(&record.value) + headers
 }
 
 pub(super) fn headers(headers: &Headers) -> Option<OwnedHeaders> {

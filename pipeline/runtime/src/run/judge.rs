@@ -64,7 +64,7 @@ where
             let ending = match verdict {
                 Ok(finished) => {
                     succeeded += 1;
-                    Ending::Done(Box::new(finished))
+                    Ending::Done(finished)
                 }
                 Err(Failure::Poison(reason)) => Ending::Dead(Cause {
                     class: "poison",

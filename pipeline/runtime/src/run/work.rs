@@ -116,7 +116,7 @@ impl<T> Work<T> {
 /// What became of a record before anything is produced.
 #[derive(Debug)]
 pub(super) enum Ending {
-    Done(Box<Finished>),
+    Done(Finished),
     Dead(Cause),
 }
 
@@ -125,7 +125,8 @@ pub(super) enum Ending {
 pub(super) struct Finished {
     pub outputs: Vec<Outgoing>,
     pub filtered: bool,
-    pub fact: Option<Fact>,
+    /// Boxed: most stages' records have one, and a record without is small.
+    pub fact: Option<Box<Fact>>,
 }
 
 /// A record whose end is known, and still has to be told to the log.
@@ -148,7 +149,7 @@ pub(super) struct Delivery {
 impl Delivery {
     fn outputs(&self) -> impl Iterator<Item = &Outgoing> {
         let of_records = self.resolved.iter().filter_map(|it| match &it.ending {
-            Ending::Done(finished) => Some(&**finished),
+            Ending::Done(finished) => Some(finished),
             Ending::Dead(_) => None,
         });
         self.ticked
@@ -233,7 +234,7 @@ where
                         input.partition,
                         input.offset,
                     );
-                    self.finish(verdict?, &item.origin, &carried)
+                    self.finish(verdict?, &item.origin, carried)
                 })
                 .collect())
         });
@@ -314,7 +315,7 @@ where
         let result = guarded(self.stage.tick()).await.and_then(|emits| {
             let finished = emits
                 .into_iter()
-                .map(|emit| self.finish(emit, &Origin::default(), &Headers::new()));
+                .map(|emit| self.finish(emit, &Origin::default(), Headers::new()));
             finished.collect::<Result<_, _>>().map_err(Trouble::Failed)
         });
         Done::Ticked(result)
@@ -324,22 +325,29 @@ where
         &self,
         emit: Emit<S::Out>,
         origin: &Origin,
-        carried: &Headers,
+        mut carried: Headers,
     ) -> Result<Finished, Failure> {
         let mut outputs = Vec::with_capacity(emit.outputs.len());
-        for output in &emit.outputs {
+        let last = emit.outputs.len().saturating_sub(1);
+        for (number, output) in emit.outputs.iter().enumerate() {
             let mut record = self.route.encode(&self.codec, output).map_err(|error| {
                 Failure::fatal(format!(
                     "stage {} made a record that does not encode: {error}; type and schema disagree",
                     self.name
                 ))
             })?;
-            record.headers.extend(carried.iter().cloned());
+            if number < last {
+                record.headers.extend(carried.iter().cloned());
+            } else if record.headers.is_empty() {
+                record.headers = std::mem::take(&mut carried);
+            } else {
+                record.headers.append(&mut carried);
+            }
             outputs.push(record);
         }
         let filtered = matches!(emit.note, Note::Filtered);
         let fact = match self.reporting {
-            Reporting::Progress => Fact::of_note(emit.note, origin),
+            Reporting::Progress => Fact::of_note(emit.note, origin).map(Box::new),
             Reporting::Silent => None,
         };
         Ok(Finished {
@@ -356,11 +364,11 @@ where
         let mut records = Vec::new();
         let mut facts = Vec::new();
         for finished in &delivery.ticked {
-            facts.extend(finished.fact.clone());
+            facts.extend(finished.fact.as_deref().cloned());
         }
         for resolved in &delivery.resolved {
             match &resolved.ending {
-                Ending::Done(finished) => facts.extend(finished.fact.clone()),
+                Ending::Done(finished) => facts.extend(finished.fact.as_deref().cloned()),
                 Ending::Dead(cause) => {
                     let item = &resolved.item;
                     let original = Original {

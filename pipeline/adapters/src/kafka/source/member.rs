@@ -79,7 +79,7 @@ impl Member {
 
     /// Records have left the channel: once it is half empty the poll thread is told, if it waits for that.
     pub(super) fn took(&self, chunk: &Chunk) {
-        self.shared.took(chunk.bytes);
+        self.shared.took(chunk.bytes());
         let room =
             self.data.len() <= DATA_CHANNEL / 2 && self.shared.queued_bytes() <= CHANNEL_BYTES / 2;
         if room && self.shared.full.load(Ordering::SeqCst) {

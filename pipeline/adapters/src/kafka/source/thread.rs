@@ -12,23 +12,23 @@ use penstock_runtime::Partition;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::Chunk;
 use super::context::{Context, Shared};
 use crate::kafka::connection::is_of_connection;
-use crate::kafka::convert::Content;
-use crate::kafka::{classify, convert};
+use crate::kafka::classify;
 
 /// How long to wait for the bell at most: what does not ring it (a stop) is seen this late.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Times the consumer's queue is asked in vain before it counts as empty: a rebalance it served looks the same.
 const NOTHING: usize = 2;
-/// Records taken of one partition before the others have their turn, and bytes: they go to the loop together.
-const TURN: usize = 64;
-const TURN_BYTES: usize = 256 * 1024;
+/// Records taken of one partition before the others have their turn, and bytes: they go to the loop together, in one piece
+/// of memory, which the last of them to be closed gives back.
+const TURN: usize = 128;
+const TURN_BYTES: usize = 64 * 1024;
 /// Bytes in the data channel, at most, unless one record alone is larger.
 pub(super) const CHANNEL_BYTES: usize = 4 * 1024 * 1024;
 
@@ -61,6 +61,8 @@ pub(super) struct Poller {
     backlog: VecDeque<Chunk>,
     /// Paused by the loop.
     paused: HashSet<Partition>,
+    /// What a turn's records came to, the last time: bytes.
+    room: usize,
 }
 
 impl Poller {
@@ -78,6 +80,7 @@ impl Poller {
             lanes: HashMap::new(),
             backlog: VecDeque::new(),
             paused: HashSet::new(),
+            room: 0,
         }
     }
 
@@ -123,7 +126,7 @@ impl Poller {
                     };
                     let generation = self.shared.assigned().get(&partition).copied();
                     if let Some(generation) = generation {
-                        self.keep(&partition, generation, convert::content(&message));
+                        self.keep(&partition, generation, &message);
                     }
                     nothing = 0;
                 }
@@ -209,9 +212,7 @@ impl Poller {
             };
             match polled {
                 Ok(message) => {
-                    let content = convert::content(&message);
-                    bytes += convert::weight(&content);
-                    self.keep(partition, lane.generation, content);
+                    bytes += self.keep(partition, lane.generation, &message);
                 }
                 Err(error) => self.report(&error),
             }
@@ -223,12 +224,13 @@ impl Poller {
     /// Moves the backlog into the channel; false if there was no room for all of it.
     fn deliver(&mut self) -> bool {
         while let Some(chunk) = self.backlog.pop_front() {
-            let bytes = chunk.bytes;
+            let bytes = chunk.bytes();
             let queued = self.shared.queued_bytes();
             if queued > 0 && queued + bytes > CHANNEL_BYTES {
                 self.backlog.push_front(chunk);
                 return false;
             }
+            self.room = bytes.min(TURN_BYTES);
             self.shared.sent(bytes);
             match self.data.try_send(chunk) {
                 Ok(()) => {}
@@ -244,15 +246,24 @@ impl Poller {
         true
     }
 
-    fn keep(&mut self, partition: &Partition, generation: u64, content: Content) {
-        match self.backlog.back_mut() {
-            Some(chunk) if chunk.takes(partition, generation) => chunk.push(content),
-            _ => {
-                let mut chunk = Chunk::of(partition.clone(), generation);
-                chunk.push(content);
-                self.backlog.push_back(chunk);
-            }
+    /// Puts a message behind those of its turn; tells its bytes.
+    fn keep(
+        &mut self,
+        partition: &Partition,
+        generation: u64,
+        message: &BorrowedMessage<'_>,
+    ) -> usize {
+        let takes = |chunk: &Chunk| chunk.takes(partition, generation);
+        if !self.backlog.back().is_some_and(takes) {
+            let chunk = Chunk::of(partition.clone(), generation, self.room);
+            self.backlog.push_back(chunk);
         }
+        let Some(chunk) = self.backlog.back_mut() else {
+            return 0;
+        };
+        let before = chunk.bytes();
+        chunk.push(message);
+        chunk.bytes() - before
     }
 
     /// Errors that pass by themselves are librdkafka's to retry; the others end the loop. What becomes of a connection is
