@@ -18,8 +18,8 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::Chunk;
 use super::context::{Context, Shared};
-use crate::kafka::connection::is_of_connection;
 use crate::kafka::classify;
+use crate::kafka::connection::is_of_connection;
 
 /// How long to wait for the bell at most: what does not ring it (a stop) is seen this late.
 const PATIENCE: Duration = Duration::from_millis(50);
