@@ -1,5 +1,6 @@
 //! Topics of a bench, and what stands on them before the clock runs.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub struct Topics {
     brokers: String,
     runtime: tokio::runtime::Runtime,
     admin: AdminClient<DefaultClientContext>,
-    asking: BaseConsumer,
+    asking: RefCell<BaseConsumer>,
 }
 
 impl Topics {
@@ -50,7 +51,7 @@ impl Topics {
                 .build()
                 .map_err(|error| error.to_string())?,
             admin: config.create().map_err(text)?,
-            asking: config.create().map_err(text)?,
+            asking: RefCell::new(asking(brokers)?),
         })
     }
 
@@ -78,7 +79,11 @@ impl Topics {
         loop {
             match self.count(name) {
                 Err(reason) if start.elapsed() > LIMIT => return Err(reason),
-                Err(_) => std::thread::park_timeout(Duration::from_millis(20)),
+                // A client that asked too early remembers for long that there is no such topic.
+                Err(_) => {
+                    std::thread::park_timeout(Duration::from_millis(100));
+                    *self.asking.borrow_mut() = asking(&self.brokers)?;
+                }
                 counted => return counted,
             }
         }
@@ -89,6 +94,7 @@ impl Topics {
         for partition in 0..PARTITIONS {
             let (first, end) = self
                 .asking
+                .borrow()
                 .fetch_watermarks(name, partition, LIMIT)
                 .map_err(|error| format!("look at {name}: {error}"))?;
             all += (end - first).max(0) as u64;
@@ -164,4 +170,12 @@ impl Filled {
         }
         Ok(name)
     }
+}
+
+fn asking(brokers: &str) -> Result<BaseConsumer, String> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config
+        .create()
+        .map_err(|error: KafkaError| error.to_string())
 }

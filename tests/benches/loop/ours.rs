@@ -90,8 +90,12 @@ async fn copy<T: Message + Refused>(job: &Job, stopped: &Arc<AtomicBool>) -> Res
         told.soft();
     });
     let gauges = Arc::new(Gauges::default());
-    run(wiring, Box::new(source), sink, policy, gauges, stop).await?;
-    Ok(())
+    // On a worker of the runtime, as in the pipeline.
+    let running = tokio::spawn(run(wiring, Box::new(source), sink, policy, gauges, stop));
+    match running.await {
+        Ok(outcome) => outcome.map(|_| ()),
+        Err(error) => Err(Failure::fatal(format!("the loop broke off: {error}"))),
+    }
 }
 
 /// A topic's name lives as long as the program; this one is run for one pair of topics.

@@ -6,9 +6,12 @@ use bytes::Bytes;
 use penstock_runtime::{Partition, Record, lineage};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
-/// Records of a partition that were read together, and the assignment they were read under. They share the partition and
-/// one piece of memory: counted and allocated for each record, on two threads, these would cost as much as its bytes.
-/// A record that stays open keeps the whole piece, so a turn on the poll thread is small.
+/// A value of so many bytes has memory of its own: what stays open longest keeps all that shares with it.
+const LARGE: usize = 512;
+
+/// Records of a partition that were read together, and the assignment they were read under. They share the partition, and
+/// one piece of memory for all that is small: counted and allocated for each record, on two threads, these would cost as
+/// much as its bytes.
 pub(super) struct Chunk {
     pub(super) partition: Partition,
     pub(super) generation: u64,
@@ -16,23 +19,29 @@ pub(super) struct Chunk {
     places: VecDeque<Place>,
     /// Header names and values of all records, in order.
     headers: VecDeque<(Cow<'static, str>, Range<usize>)>,
+    bytes: usize,
 }
 
-/// Keys, values and header values of a chunk.
+/// Keys, header values and small values of a chunk.
 enum Piece {
     Growing(Vec<u8>),
     /// Its first record was taken.
     Whole(Bytes),
 }
 
-/// Where in the piece a record's bytes are.
+/// Where a record's bytes are.
 struct Place {
     offset: i64,
     /// Milliseconds since the epoch.
     timestamp: i64,
     key: Option<Range<usize>>,
-    value: Option<Range<usize>>,
+    value: Option<Value>,
     headers: usize,
+}
+
+enum Value {
+    Small(Range<usize>),
+    Large(Bytes),
 }
 
 impl Chunk {
@@ -44,11 +53,17 @@ impl Chunk {
             piece: Piece::Growing(Vec::with_capacity(room)),
             places: VecDeque::new(),
             headers: VecDeque::new(),
+            bytes: 0,
         }
     }
 
     /// Bytes of its records.
     pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Those of them that share a piece.
+    pub(super) fn shared_bytes(&self) -> usize {
         match &self.piece {
             Piece::Growing(piece) => piece.len(),
             Piece::Whole(piece) => piece.len(),
@@ -70,16 +85,23 @@ impl Chunk {
         let mut put = |part: &[u8]| {
             let from = piece.len();
             piece.extend_from_slice(part);
+            self.bytes += part.len();
             from..piece.len()
         };
         let key = message.key().map(&mut put);
-        let value = message.payload().map(&mut put);
+        let value = message.payload().map(|value| match value.len() {
+            LARGE.. => Value::Large(Bytes::copy_from_slice(value)),
+            _ => Value::Small(put(value)),
+        });
         let before = self.headers.len();
         if let Some(headers) = message.headers() {
             self.headers.extend(headers.iter().map(|header| {
                 let value = header.value.unwrap_or_default();
                 (lineage::interned(header.key), put(value))
             }));
+        }
+        if let Some(Value::Large(value)) = &value {
+            self.bytes += value.len();
         }
         self.places.push_back(Place {
             offset: message.offset(),
@@ -104,7 +126,10 @@ impl Chunk {
             offset: place.offset,
             timestamp: place.timestamp,
             key: place.key.map(|it| piece.slice(it)),
-            value: place.value.map(|it| piece.slice(it)),
+            value: place.value.map(|it| match it {
+                Value::Small(range) => piece.slice(range),
+                Value::Large(bytes) => bytes,
+            }),
             headers: headers
                 .map(|(name, value)| (name, piece.slice(value)))
                 .collect(),

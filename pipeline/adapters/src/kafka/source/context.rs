@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use penstock_runtime::{Assignment, Failure, Partition, Position, RevokeAck};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
@@ -226,7 +226,7 @@ fn starts<C: ConsumerContext>(
 ) -> Result<Vec<Assignment>, Failure> {
     let doing = format!("look up positions of group {group}");
     let committed = again(|| consumer.committed_offsets(list.clone(), LOOKUP_LIMIT))
-        .map_err(|error| classify(&error, &doing))?;
+        .map_err(|error| unplaced(&error, &doing))?;
     let mut assignments = Vec::new();
     let mut names = convert::Names::default();
     for element in committed.elements() {
@@ -236,7 +236,7 @@ fn starts<C: ConsumerContext>(
         };
         let (first, end) =
             again(|| consumer.fetch_watermarks(&partition.topic, partition.number, LOOKUP_LIMIT))
-                .map_err(|error| classify(&error, &doing))?;
+                .map_err(|error| unplaced(&error, &doing))?;
         let start = match element.offset() {
             Offset::Offset(offset) if offset < first => {
                 return Err(Failure::fatal(format!(
@@ -253,6 +253,19 @@ fn starts<C: ConsumerContext>(
         assignments.push(Assignment { partition, start });
     }
     Ok(assignments)
+}
+
+/// The group has just given these partitions, so there are such: a client or a broker that does not know them has only
+/// started, and will.
+fn unplaced(error: &KafkaError, doing: &str) -> Failure {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition,
+        ) => Failure::transient(format!("{doing}: {error}")),
+        _ => classify(error, doing),
+    }
 }
 
 fn again<T>(mut lookup: impl FnMut() -> KafkaResult<T>) -> KafkaResult<T> {
@@ -290,5 +303,22 @@ fn wait(done: oneshot::Receiver<()>, limit: Duration, closing: &AtomicBool) -> b
             return false;
         }
         std::thread::park_timeout(left.min(Duration::from_millis(100)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_group_gives_is_there() {
+        let check = |code: RDKafkaErrorCode, expect: &str| {
+            let failure = unplaced(&KafkaError::MetadataFetch(code), "look up positions");
+            assert_eq!(failure.class(), expect, "{code:?}");
+        };
+        check(RDKafkaErrorCode::UnknownPartition, "transient");
+        check(RDKafkaErrorCode::UnknownTopicOrPartition, "transient");
+        check(RDKafkaErrorCode::NotLeaderForPartition, "transient");
+        check(RDKafkaErrorCode::GroupAuthorizationFailed, "fatal");
     }
 }

@@ -25,10 +25,9 @@ use crate::kafka::connection::is_of_connection;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Times the consumer's queue is asked in vain before it counts as empty: a rebalance it served looks the same.
 const NOTHING: usize = 2;
-/// Records taken of one partition before the others have their turn, and bytes: they go to the loop together, in one piece
-/// of memory, which the last of them to be closed gives back.
+/// Records taken of one partition before the others have their turn, and bytes: they go to the loop together.
 const TURN: usize = 128;
-const TURN_BYTES: usize = 64 * 1024;
+const TURN_BYTES: usize = 256 * 1024;
 /// Bytes in the data channel, at most, unless one record alone is larger.
 pub(super) const CHANNEL_BYTES: usize = 4 * 1024 * 1024;
 
@@ -61,7 +60,7 @@ pub(super) struct Poller {
     backlog: VecDeque<Chunk>,
     /// Paused by the loop.
     paused: HashSet<Partition>,
-    /// What a turn's records came to, the last time: bytes.
+    /// What a turn's records shared, the last time: bytes.
     room: usize,
 }
 
@@ -230,7 +229,7 @@ impl Poller {
                 self.backlog.push_front(chunk);
                 return false;
             }
-            self.room = bytes.min(TURN_BYTES);
+            self.room = chunk.shared_bytes();
             self.shared.sent(bytes);
             match self.data.try_send(chunk) {
                 Ok(()) => {}
