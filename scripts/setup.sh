@@ -62,13 +62,15 @@ python_packages() {
   echo "$wanted" >"$venv/installed"
 }
 
-# Apache Kafka from its published artifacts, into a folder that tests look in.
+# Apache Kafka and Neo4j from their published artifacts, each into a folder of its own that tests look in. Neo4j is
+# started by a source file, which takes a compiler.
 server_jars() {
   local packages=()
-  command -v java >/dev/null || packages+=(default-jre-headless)
+  command -v javac >/dev/null || packages+=(default-jdk-headless)
   command -v openssl >/dev/null || packages+=(openssl)
   [ ${#packages[@]} -eq 0 ] || system_packages "${packages[@]}"
   jars tests/servers/pom.xml "$cache/jars" "Apache Kafka for the tests"
+  jars tests/servers/neo4j/pom.xml "$cache/neo4j" "Neo4j for the tests"
 }
 
 # Kafka Streams is run from a source file, which takes a compiler.

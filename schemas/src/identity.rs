@@ -18,6 +18,11 @@ fn derive(kind: &str, fields: &[&[u8]]) -> Uuid {
     Uuid::new_v5(&namespace(), &name)
 }
 
+/// A source's id in the graph: UUID v5 of (group, name).
+pub fn source_guid(group: &str, name: &str) -> Uuid {
+    derive("source", &[group.as_bytes(), name.as_bytes()])
+}
+
 /// The document's id in every store: UUID v5 of (group, source, the source's own key).
 pub fn document_guid(group: &str, source: &str, key: &str) -> Uuid {
     derive(

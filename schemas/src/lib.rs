@@ -8,6 +8,7 @@ mod topic;
 pub use codec::{Codec, CodecError, LookupError, ResolvedSchemas, SchemaRegistry, fingerprint};
 pub use identity::{
     chunk_guid, content_hash, document_guid, edition_id, entity_guid, next_version, now_ms,
+    source_guid,
 };
 pub use records::*;
 pub use topic::{

@@ -154,6 +154,28 @@ impl Bench {
 
     /// Both stores' visible content without ids, versions and times, sorted: equal for equal documents.
     pub async fn stores(&self) -> Vec<String> {
+        let lines = self.contents().await.into_iter();
+        let mut lines: Vec<String> = lines.map(|it| canonical(it).to_string()).collect();
+        lines.sort();
+        lines
+    }
+
+    /// The same with ids and versions, but for the time of stamping: equal where the very same was written.
+    pub async fn exact(&self) -> Vec<String> {
+        let lines = self.contents().await.into_iter();
+        let mut lines: Vec<String> = lines
+            .map(|mut it| {
+                if let Some(Value::Object(properties)) = it.get_mut("properties") {
+                    properties.remove("stamped");
+                }
+                rounded(it).to_string()
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    async fn contents(&self) -> Vec<Value> {
         let stores = match open_stores(&self.data()) {
             Ok(stores) => stores,
             Err(failure) => fail(&failure.to_string()),
@@ -168,18 +190,17 @@ impl Bench {
         }
         for document in documents {
             match stores.vectors.dump(document).await {
-                Ok(points) => lines.extend(points.into_iter().map(|it| canonical(it).to_string())),
+                Ok(points) => lines.extend(points),
                 Err(failure) => fail(&failure.to_string()),
             }
         }
         match stores.graph.dump().await {
             Ok(graph) => {
                 let parsed = graph.iter().map(|line| serde_json::from_str::<Value>(line));
-                lines.extend(parsed.map(|it| canonical(it.unwrap_or_default()).to_string()));
+                lines.extend(parsed.map(Result::unwrap_or_default));
             }
             Err(failure) => fail(&failure.to_string()),
         }
-        lines.sort();
         lines
     }
 }
@@ -203,7 +224,18 @@ fn canonical(value: Value) -> Value {
             .map(|(name, value)| (name, canonical(value)))
             .collect(),
         Value::Array(values) => values.into_iter().map(canonical).collect(),
-        // Vectors are the same to the last bit but for their text form.
+        other => rounded(other),
+    }
+}
+
+/// Vectors are the same to the last bit but for their text form.
+fn rounded(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, rounded(value)))
+            .collect(),
+        Value::Array(values) => values.into_iter().map(rounded).collect(),
         Value::Number(number) => match number.as_f64() {
             Some(float) if number.is_f64() => Value::String(format!("{:.5}", float + 0.0)),
             _ => Value::Number(number),

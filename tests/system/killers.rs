@@ -43,7 +43,7 @@ async fn log_of(bench: &Bench, running: &mut Running) -> Arc<Log> {
     };
     match Session::open(&config).unwrap() {
         Session::Beside(beside) => beside.log().await.unwrap(),
-        Session::Owner(_) => panic!("nobody owns the folder"),
+        Session::Network(_) | Session::Owner(_) => panic!("nobody owns the folder"),
     }
 }
 

@@ -53,15 +53,20 @@ pub enum Command {
         #[arg(long)]
         dot: bool,
     },
-    /// Show how every stage and store is doing
-    Status,
+    /// Show how every stage and store is doing, or what has become of one document
+    Status(StatusArgs),
     /// Make or check the topics of a cluster, and their schemas in its registry
     Topics {
         #[command(subcommand)]
         what: TopicsCommand,
     },
-    /// Compare the ledger with both stores
-    Audit,
+    /// Make the collection of Qdrant and the schema of Neo4j, change them, or show what would change
+    Schema {
+        #[command(subcommand)]
+        what: SchemaCommand,
+    },
+    /// Compare the ledger with both stores, and mend what differs
+    Audit(AuditArgs),
     /// Look at dead letters, mend them, put them back, skip what cannot be worked
     DeadLetters {
         #[command(subcommand)]
@@ -76,6 +81,9 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Forget a document, or all of a group, in every store
     Forget(ForgetArgs),
+    /// Send made-up documents through the configured system, look at them in both stores, and forget them: exit 0 all is
+    /// well, 2 something is not
+    Smoke(SmokeArgs),
     /// Measure a part of the pipeline
     Bench(BenchArgs),
 }
@@ -116,6 +124,16 @@ pub struct QueryArgs {
     pub language: Option<String>,
 }
 
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// The life of this document: its editions, where it waits, what died of it
+    #[arg(long, value_name = "GUID")]
+    pub document: Option<Uuid>,
+    /// While no stage has anything to do, name documents that have not got on for so long
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = span)]
+    pub stopped_for: Duration,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum TopicsCommand {
     /// Create what is missing, change what differs where that is safe; refuse what is not
@@ -124,14 +142,89 @@ pub enum TopicsCommand {
     Check,
 }
 
+#[derive(Debug, Clone, Subcommand)]
+pub enum SchemaCommand {
+    /// Show what differs from what is declared: exit 0 nothing, 2 something, 1 something that is refused
+    Plan(SchemaFiles),
+    /// Make both stores as declared, and wait until all is built: exit 0 done, 2 something was left that needs --rebuild
+    Apply(SchemaApplyArgs),
+    /// Take the last migration of Neo4j back, or all above a version. Data stays
+    Undo(SchemaUndoArgs),
+    /// List what was applied and when, and what is still to be done
+    Status(SchemaFiles),
+}
+
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
+pub struct SchemaFiles {
+    /// Folder with qdrant/chunks.yaml and neo4j/V*.cypher [default: those of this build]
+    #[arg(long, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SchemaApplyArgs {
+    #[command(flatten)]
+    pub files: SchemaFiles,
+    /// Also build anew what cannot be changed in place: shards (their points come back by replaying index), indexes of
+    /// another type, an alias of another collection
+    #[arg(long)]
+    pub rebuild: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SchemaUndoArgs {
+    #[command(flatten)]
+    pub files: SchemaFiles,
+    /// Where
+    #[arg(value_name = "STORE", default_value = "neo4j")]
+    pub store: SchemaStore,
+    /// Everything above this version; 0 for everything
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<u32>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaStore {
+    Neo4j,
+    Qdrant,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    /// Remove what is too much, do again what is missing, and audit again
+    #[arg(long)]
+    pub repair: bool,
+    /// With --repair: give up after so long without a document finished (90s, 30m, 2h)
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = span)]
+    pub deadline: Duration,
+    /// With --repair: also where the ledger names less than half of what is in the stores
+    #[arg(long, requires = "repair")]
+    pub even_if_most: bool,
+    /// Findings to name
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub findings: usize,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(group(ArgGroup::new("whose").required(true)))]
 pub struct ForgetArgs {
-    #[arg(long, value_name = "GUID")]
+    #[arg(long, group = "whose", value_name = "GUID")]
     pub document: Option<Uuid>,
     /// Every document of the group
-    #[arg(long)]
+    #[arg(long, group = "whose", value_name = "G")]
     pub group: Option<String>,
+    /// Also drop records from topics, as far as nobody needs them any more
+    #[arg(long)]
+    pub purge: bool,
+    /// Give up after so long without a step forward (90s, 30m, 2h)
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = span)]
+    pub deadline: Duration,
 }
 
 #[derive(Debug, Subcommand)]
@@ -290,6 +383,9 @@ pub struct ReplayArgs {
     /// Count the records, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Of split: have all of it written to the stores again, though it is finished; for stores that were lost
+    #[arg(long, conflicts_with = "dry_run")]
+    pub reopen: bool,
 }
 
 impl ReplayArgs {
@@ -302,6 +398,13 @@ impl ReplayArgs {
             (false, None, None) => None,
         }
     }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SmokeArgs {
+    /// How long the documents may take to be visible, and to be gone again: 90s, 10m
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = span)]
+    pub timeout: Duration,
 }
 
 #[derive(Debug, Clone, Args)]

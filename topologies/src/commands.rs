@@ -6,24 +6,29 @@ use penstock_adapters::kafka::Tail;
 use penstock_runtime::{Failure, Stop};
 use penstock_schemas::topics::COMPLETED;
 use penstock_stages::index::check_model;
+use penstock_stages::settle::Stores;
 use serde::Serialize;
 
-use crate::audit::{self, audit};
+use crate::audit;
 use crate::bench;
-use crate::cli::{Cli, Command, ForgetArgs, IngestArgs, QueryArgs};
+use crate::cli::{Cli, Command, IngestArgs, QueryArgs, StatusArgs};
 use crate::config::Config;
 use crate::dead_letters;
 use crate::describe::describe;
 use crate::engines::{has_stores, open_stores};
-use crate::ingest::{Bars, Intake, Known, Pending, Report, deletion, seconds_since};
+use crate::forget;
+use crate::ingest::{Bars, Intake, Known, Report, seconds_since};
+use crate::life;
 use crate::objects;
-use crate::query::{self, Question, answer};
+use crate::query::{self, Answer, Question, answer};
 use crate::replay;
-use crate::serve::{Work, read_ledger};
+use crate::schema;
+use crate::serve::Work;
 use crate::session::{
     Session, Working, intake_of_cluster, load_craft, stop_on_signals, stores_at_rest,
 };
-use crate::status::{self, Status, stage_status, store_status};
+use crate::smoke;
+use crate::status::{self, Status, StoreStatus, stage_status, store_status};
 use crate::system::{Folder, Log, Ownership, disk_full};
 use crate::topics;
 use crate::workers::{self, Role};
@@ -37,13 +42,15 @@ pub async fn execute(cli: Cli) -> Result<u8, String> {
         Command::Query(args) => ask(&config, &args, json).await,
         Command::Run { stages } => run(&config, &stages).await,
         Command::Describe { dot } => Ok(show_topology(dot, json)),
-        Command::Status => show_status(&config, json).await,
+        Command::Status(args) => show_status(&config, &args, json).await,
         Command::Topics { what } => topics::topics(&config, what, json).await,
-        Command::Audit => show_audit(&config, json).await,
+        Command::Schema { what } => schema::schema(&config, &what, json).await,
+        Command::Audit(args) => audit::run(&config, &args, json).await,
         Command::DeadLetters { command } => dead_letters::run(&config, &command, json).await,
         Command::Objects { command } => objects::run(&config, &command, json).await,
         Command::Replay(args) => replay::replay(&config, &args, json).await,
-        Command::Forget(args) => forget(&config, &args, json).await,
+        Command::Forget(args) => forget::run(&config, &args, json).await,
+        Command::Smoke(args) => smoke::smoke(&config, &args, json).await,
         Command::Bench(args) => bench::bench(&config, &args, json).await,
     };
     outcome.map_err(|failure| failure.reason().to_owned())
@@ -66,11 +73,10 @@ async fn ingest(config: &Config, args: &IngestArgs, json: bool) -> Result<u8, Fa
     let start = Instant::now();
     let mut report = Report::default();
     match Session::open(config)? {
+        Session::Network(_) => take_in_from_afar(config, args, &mut report).await?,
         Session::Owner(folder) if config.is_shared() => {
-            // The stages are at work elsewhere, or will be.
             drop(folder);
-            let intake = intake_of_cluster(config).await?;
-            take_in(&intake, args, &mut report, &Bars::show(&Default::default())).await?;
+            take_in_from_afar(config, args, &mut report).await?;
         }
         Session::Owner(folder) => {
             let stop = Stop::new();
@@ -124,6 +130,16 @@ fn fill(report: &mut Report, before: Work, after: Work) {
     report.entities = after.entities;
 }
 
+/// Where the stages are at work elsewhere, or will be.
+async fn take_in_from_afar(
+    config: &Config,
+    args: &IngestArgs,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let intake = intake_of_cluster(config).await?;
+    take_in(&intake, args, report, &Bars::show(&Default::default())).await
+}
+
 /// Sends, and waits until every document is accounted for.
 async fn take_in(
     intake: &Intake,
@@ -144,17 +160,27 @@ async fn take_in(
 async fn ask(config: &Config, args: &QueryArgs, json: bool) -> Result<u8, Failure> {
     let question = Question::from(args);
     let found = match Session::open(config)? {
+        Session::Network(network) => {
+            ask_stores(config, &question, &network.stores(config).await?).await?
+        }
         Session::Owner(folder) => {
-            let stores = stores_at_rest(config, &folder)?;
-            let craft = load_craft(config).await?;
-            let (vectors, graph) = (stores.vectors.as_ref(), stores.graph.as_ref());
-            check_model(vectors, craft.embedder.info()).await?;
-            answer(&question, craft.embedder.as_ref(), vectors, graph).await?
+            ask_stores(config, &question, &stores_at_rest(config, &folder)?).await?
         }
         Session::Beside(beside) => beside.client.query(&question).await?,
     };
     print(json, &found, || query::print(&found));
     Ok(0)
+}
+
+async fn ask_stores(
+    config: &Config,
+    question: &Question,
+    stores: &Stores,
+) -> Result<Answer, Failure> {
+    let craft = load_craft(config).await?;
+    let (vectors, graph) = (stores.vectors.as_ref(), stores.graph.as_ref());
+    check_model(vectors, craft.embedder.info()).await?;
+    answer(question, craft.embedder.as_ref(), vectors, graph).await
 }
 
 async fn run(config: &Config, stages: &[String]) -> Result<u8, Failure> {
@@ -196,8 +222,15 @@ fn show_topology(dot: bool, json: bool) -> u8 {
     0
 }
 
-async fn show_status(config: &Config, json: bool) -> Result<u8, Failure> {
+async fn show_status(config: &Config, args: &StatusArgs, json: bool) -> Result<u8, Failure> {
+    if let Some(id) = args.document {
+        return life::show(config, id, json).await;
+    }
     let status = match Session::open(config)? {
+        Session::Network(network) => {
+            let stores = network.status().await;
+            status_of(&Log::of_cluster(config).await?, stores, args).await?
+        }
         Session::Owner(folder) => {
             // Elsewhere on a cluster there may be none: the stages are told of all the same.
             let stores = match config.is_shared() && !has_stores(folder.path()) {
@@ -205,108 +238,29 @@ async fn show_status(config: &Config, json: bool) -> Result<u8, Failure> {
                 false => store_status(&open_stores(folder.path())?).await,
             };
             let log = Log::open(config, folder.path()).await?;
-            let status = Status {
-                stages: stage_status(&log).await?,
-                stores,
-            };
+            let status = status_of(&log, stores, args).await?;
             log.close().await;
             status
         }
-        Session::Beside(beside) => Status {
-            stages: stage_status(&*beside.log().await?).await?,
-            stores: beside.client.stores().await?,
-        },
+        Session::Beside(beside) => {
+            let stores = beside.client.stores().await?;
+            status_of(&*beside.log().await?, stores, args).await?
+        }
     };
     print(json, &status, || status::print(&status));
     Ok(0)
 }
 
-async fn show_audit(config: &Config, json: bool) -> Result<u8, Failure> {
-    let found = match Session::open(config)? {
-        Session::Owner(folder) => {
-            let stores = stores_at_rest(config, &folder)?;
-            let log = Log::open(config, folder.path()).await?;
-            let ledger = read_ledger(&log).await?;
-            let found = audit(&ledger, &stores).await?;
-            log.close().await;
-            found
-        }
-        Session::Beside(beside) => beside.client.audit().await?,
-    };
-    print(json, &found, || audit::print(&found));
-    Ok(if found.is_sound() { 0 } else { 2 })
-}
-
-/// What was forgotten.
-#[derive(Debug, Default, Serialize)]
-struct Forgotten {
-    removed: u64,
-}
-
-async fn forget(config: &Config, args: &ForgetArgs, json: bool) -> Result<u8, Failure> {
-    let mut report = Report::default();
-    match Session::open(config)? {
-        Session::Owner(folder) if config.is_shared() => {
-            drop(folder);
-            let intake = intake_of_cluster(config).await?;
-            remove(&intake, args, &mut report).await?;
-        }
-        Session::Owner(folder) => {
-            let stop = Stop::new();
-            stop_on_signals(&stop)?;
-            let mut working = Working::start(config, folder, &[], stop.clone()).await?;
-            let outcome = tokio::select! {
-                outcome = remove(&working.intake, args, &mut report) => outcome,
-                ended = working.pipeline.ended() => Err(interrupted(ended)),
-            };
-            let closed = working.close().await;
-            outcome.and(closed)?;
-        }
-        Session::Beside(beside) => {
-            let intake = beside.intake().await?;
-            remove(&intake, args, &mut report).await?;
-        }
-    }
-    let forgotten = Forgotten {
-        removed: report.documents.removed,
-    };
-    print(json, &forgotten, || {
-        format!("{} documents forgotten\n", forgotten.removed)
-    });
-    Ok(0)
-}
-
-async fn remove(intake: &Intake, args: &ForgetArgs, report: &mut Report) -> Result<(), Failure> {
-    let mut tail = Tail::start(&intake.log.kafka, COMPLETED.name()).await?;
-    let groups = match (&args.group, args.document) {
-        (Some(group), _) => vec![group.clone()],
-        (None, Some(id)) => group_of_document(intake, id).await?,
-        (None, None) => Vec::new(),
-    };
-    let mut pending = Pending::default();
-    for group in groups {
-        let known = Known::read(&intake.log, &group).await?;
-        for (id, newest) in known.living() {
-            if args.document.is_none_or(|wanted| wanted == id) {
-                let record = deletion(id, &group, newest);
-                intake.produce(&record).await?;
-                pending.wait_for(id, record.version, record.path);
-            }
-        }
-    }
-    let bars = Bars::show(&Default::default());
-    pending
-        .settle(&mut tail, &intake.log.codec, report, &bars)
-        .await
-}
-
-async fn group_of_document(intake: &Intake, id: uuid::Uuid) -> Result<Vec<String>, Failure> {
-    let ledger = read_ledger(&intake.log).await?;
-    let found = ledger.into_iter().find(|entry| entry.document_guid == id);
-    match found {
-        Some(entry) => Ok(vec![entry.group]),
-        None => Err(Failure::fatal(format!(
-            "no document {id} is known: query --json and the ledger name documents"
-        ))),
-    }
+async fn status_of(
+    log: &Log,
+    stores: Vec<StoreStatus>,
+    args: &StatusArgs,
+) -> Result<Status, Failure> {
+    let stages = stage_status(log).await?;
+    let stopped = life::stopped(log, &stages, args.stopped_for).await?;
+    Ok(Status {
+        stages,
+        stores,
+        stopped,
+    })
 }

@@ -1,24 +1,31 @@
 //! Configuration: a plain struct, read in one place. Defaults, file, environment, flags: later wins.
 
+mod layers;
+mod neo4j;
 mod properties;
+mod qdrant;
 mod registry;
 #[cfg(test)]
 mod tests;
 mod throttle;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use penstock_adapters::kafka::{KafkaConfig, Shape};
+use penstock_adapters::neo4j::Neo4jConfig;
+use penstock_adapters::qdrant::QdrantConfig;
 use penstock_adapters::registry::RegistryConfig;
 use penstock_stages::settle::Partial;
 use penstock_stages::shard::ShardConfig;
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Value;
 
 use crate::cli::Common;
 
+pub use neo4j::Neo4jSettings;
 pub use properties::{Properties, Secret};
+pub use qdrant::QdrantSettings;
 pub use registry::RegistrySettings;
 pub use throttle::ThrottleSettings;
 
@@ -30,6 +37,8 @@ pub struct Config {
     pub kafka: KafkaSettings,
     pub registry: RegistrySettings,
     pub objects: ObjectSettings,
+    pub qdrant: QdrantSettings,
+    pub neo4j: Neo4jSettings,
     pub parse: ParseSettings,
     pub shard: ShardSettings,
     pub embed: EmbedSettings,
@@ -128,6 +137,8 @@ impl Default for Config {
                 url: String::new(),
                 properties: Properties::default(),
             },
+            qdrant: QdrantSettings::default(),
+            neo4j: Neo4jSettings::default(),
             parse: ParseSettings {
                 threads: 0,
                 max_source_mib: 1024,
@@ -163,26 +174,12 @@ impl Config {
         common: &Common,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, String> {
-        let mut table = default_table()?;
-        if let Some(path) = &common.config {
-            let file = read_file(path)?;
-            overlay(&mut table, file, "", &path.display().to_string())?;
-        }
-        for (name, text) in environment {
-            set_from_environment(&mut table, &name, &text)?;
-        }
-        for setting in &common.set {
-            let (key, text) = setting
-                .split_once('=')
-                .ok_or_else(|| format!("--set {setting}: expected KEY=VALUE"))?;
-            set_key(&mut table, key, text, &format!("--set {setting}"))?;
-        }
-        if let Some(data) = &common.data {
-            table.insert("data".into(), Value::String(data.display().to_string()));
-        }
+        let table = layers::table(common, environment)?;
         let config: Self = Value::Table(table)
             .try_into()
-            .map_err(|error: toml::de::Error| format!("configuration: {}", one_line(&error)))?;
+            .map_err(|error: toml::de::Error| {
+                format!("configuration: {}", layers::one_line(&error))
+            })?;
         config.check()?;
         Ok(config)
     }
@@ -216,6 +213,7 @@ impl Config {
                 "nothing without kafka.brokers: objects then lie in the data folder",
             );
         }
+        self.check_stores()?;
         // What the model takes is known only when it is loaded; no BERT takes more than this.
         const LONGEST: usize = 512;
         self.shard_config()
@@ -242,6 +240,32 @@ impl Config {
         self.throttle.check()
     }
 
+    /// Stores on the network come as two, for stages that share a log and objects.
+    fn check_stores(&self) -> Result<(), String> {
+        let torn = |set: &str, missing: &str| {
+            Err(format!(
+                "{set} is set and {missing} is not: the two stores are kept in step, set both or neither"
+            ))
+        };
+        match (self.qdrant(), self.neo4j()) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => return torn("qdrant.url", "neo4j.url"),
+            (None, Some(_)) => return torn("neo4j.url", "qdrant.url"),
+            (Some(qdrant), Some(neo4j)) => {
+                self.qdrant.check(&qdrant)?;
+                self.neo4j.check(&neo4j)?;
+            }
+        }
+        let need = if self.is_embedded() {
+            "kafka.brokers: without a cluster the stores lie in the data folder"
+        } else if !self.is_shared() {
+            "objects.url: what all processes share, such as s3://BUCKET/PREFIX"
+        } else {
+            return Ok(());
+        };
+        Err(format!("qdrant.url and neo4j.url need {need}"))
+    }
+
     /// True where no cluster is configured.
     pub fn is_embedded(&self) -> bool {
         self.kafka.brokers.is_empty()
@@ -263,6 +287,16 @@ impl Config {
     /// How the schema registry is reached; none: there is none.
     pub fn registry(&self) -> Option<RegistryConfig> {
         self.registry.config()
+    }
+
+    /// How the vector store on the network is reached; none: it lies in the data folder.
+    pub fn qdrant(&self) -> Option<QdrantConfig> {
+        self.qdrant.config()
+    }
+
+    /// How the graph on the network is reached; none: it lies in the data folder.
+    pub fn neo4j(&self) -> Option<Neo4jConfig> {
+        self.neo4j.config()
     }
 
     /// How topics of the cluster are to be.
@@ -302,150 +336,4 @@ impl Config {
     pub fn abandon_after(&self) -> Duration {
         Duration::from_secs(self.settle.abandon_after_hours * 60 * 60)
     }
-}
-
-/// Environment names that are no configuration keys.
-const OTHER_NAMES: [&str; 3] = ["PENSTOCK_CONFIG", "PENSTOCK_LOG", "PENSTOCK_CACHE"];
-
-fn default_table() -> Result<Table, String> {
-    Table::try_from(Config::default())
-        .map_err(|error| format!("configuration defaults: {}", one_line(&error)))
-}
-
-fn read_file(path: &Path) -> Result<Table, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("configuration file {}: {error}", path.display()))?;
-    text.parse::<Table>().map_err(|error| {
-        // The error's own text shows the line, which may hold a secret.
-        let line = error
-            .span()
-            .and_then(|span| text.get(..span.start))
-            .map_or(1, |before| before.matches('\n').count() + 1);
-        format!(
-            "configuration file {} line {line}: {}",
-            path.display(),
-            one_line(&error.message())
-        )
-    })
-}
-
-/// Lays `over` on `table`; a key that has no default is an error that names the nearest one.
-fn overlay(table: &mut Table, over: Table, prefix: &str, origin: &str) -> Result<(), String> {
-    for (key, value) in over {
-        let path = format!("{prefix}{key}");
-        match (table.get_mut(&key), value) {
-            (Some(Value::Table(open)), Value::Table(inner)) if properties::is_open(&path) => {
-                open.extend(inner);
-            }
-            (Some(Value::Table(inner)), Value::Table(value)) => {
-                overlay(inner, value, &format!("{path}."), origin)?;
-            }
-            // The value is not shown: it may be a secret in the wrong place.
-            (Some(Value::Table(_)), _) => {
-                return Err(format!(
-                    "{origin}: {path} is a section: write [{path}], its keys below"
-                ));
-            }
-            (Some(slot), value) => *slot = value,
-            (None, _) => return Err(unknown_key(&path, origin)),
-        }
-    }
-    Ok(())
-}
-
-fn set_from_environment(table: &mut Table, name: &str, text: &str) -> Result<(), String> {
-    if !name.starts_with("PENSTOCK_") || OTHER_NAMES.contains(&name) {
-        return Ok(());
-    }
-    if let Some((section, property)) = properties::from_environment(name) {
-        set_property(table, section, &property, text);
-        return Ok(());
-    }
-    let key = known_keys()
-        .into_iter()
-        .find(|key| environment_name(key) == name);
-    let Some(key) = key else {
-        let names = known_keys().into_iter().map(|key| environment_name(&key));
-        let hint = nearest(name, names).map_or(String::new(), |it| format!(", did you mean {it}"));
-        return Err(format!("environment: unknown {name}{hint}"));
-    };
-    set_key(table, &key, text, &format!("environment {name}"))
-}
-
-/// Sets a dotted key from text, as the type its default has.
-fn set_key(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(), String> {
-    if let Some((section, property)) = properties::from_key(key) {
-        set_property(table, section, property, text);
-        return Ok(());
-    }
-    let slot = find_key(table, key).ok_or_else(|| unknown_key(key, origin))?;
-    let wrong = |want: &str| format!("{origin}: {key} is {text:?}, expected {want}");
-    *slot = match slot {
-        Value::Integer(_) => Value::Integer(text.parse().map_err(|_| wrong("a whole number"))?),
-        Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
-        Value::String(_) => Value::String(text.to_owned()),
-        Value::Table(secret) if properties::is_file(secret) => Value::String(text.to_owned()),
-        _ => return Err(wrong("a single value")),
-    };
-    Ok(())
-}
-
-fn set_property(table: &mut Table, section: &str, name: &str, text: &str) {
-    let section = table.get_mut(section);
-    if let Some(Value::Table(open)) = section.and_then(|it| it.get_mut("properties")) {
-        open.insert(name.to_owned(), Value::String(text.to_owned()));
-    }
-}
-
-fn find_key<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Value> {
-    match key.split_once('.') {
-        None => table.get_mut(key),
-        Some((name, rest)) => match table.get_mut(name)? {
-            Value::Table(inner) => find_key(inner, rest),
-            _ => None,
-        },
-    }
-}
-
-fn known_keys() -> Vec<String> {
-    fn collect(table: &Table, prefix: &str, keys: &mut Vec<String>) {
-        for (key, value) in table {
-            match value {
-                Value::Table(inner) => collect(inner, &format!("{prefix}{key}."), keys),
-                _ => keys.push(format!("{prefix}{key}")),
-            }
-        }
-    }
-    let mut keys = Vec::new();
-    if let Ok(table) = default_table() {
-        collect(&table, "", &mut keys);
-    }
-    keys
-}
-
-fn environment_name(key: &str) -> String {
-    format!("PENSTOCK_{}", key.replace('.', "_").to_uppercase())
-}
-
-fn unknown_key(key: &str, origin: &str) -> String {
-    let hint = nearest(key, known_keys().into_iter())
-        .map_or(String::new(), |it| format!(", did you mean {it}"));
-    format!("{origin}: unknown key {key}{hint}")
-}
-
-fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    known
-        .map(|it| (strsim::damerau_levenshtein(name, &it), it))
-        .min()
-        .map(|(_, it)| it)
-}
-
-fn one_line(error: &dyn std::fmt::Display) -> String {
-    let text = error.to_string();
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with(['|', '^']))
-        .collect();
-    lines.join("; ")
 }

@@ -225,7 +225,8 @@ impl Parts {
         self
     }
 
-    fn limits(&self) -> Limits {
+    /// What a source may cost.
+    pub fn limits(&self) -> Limits {
         const MIB: u64 = 1 << 20;
         let parse = &self.config.parse;
         Limits {

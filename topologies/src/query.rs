@@ -97,15 +97,18 @@ fn answer_hit(hit: Hit, neighbours: Vec<Neighbour>) -> AnswerHit {
         page_last: hit.page_last,
         heading_path: hit.heading_path,
         text: hit.text,
-        neighbours: neighbours
-            .into_iter()
-            .map(|it| AnswerNeighbour {
-                relation: it.relation,
-                label: it.label,
-                name: it.name,
-                fields: it.fields,
-            })
-            .collect(),
+        neighbours: neighbours.into_iter().map(AnswerNeighbour::from).collect(),
+    }
+}
+
+impl From<Neighbour> for AnswerNeighbour {
+    fn from(it: Neighbour) -> Self {
+        Self {
+            relation: it.relation,
+            label: it.label,
+            name: it.name,
+            fields: it.fields,
+        }
     }
 }
 

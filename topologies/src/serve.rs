@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::{FromRef, Request, State};
 use axum::http::{Method, StatusCode};
@@ -13,17 +14,18 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use penstock_adapters::kafka::fold_entries;
 use penstock_runtime::Failure;
-use penstock_schemas::{LedgerEntry, topics};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
-use crate::audit::{Audit, audit};
+use crate::audit::{Audit, Manner, Repaired, audit_log, repair};
+use crate::forget::{Holdings, Inventory};
 use crate::pipeline::Parts;
-use crate::query::{Answer, Question, answer};
+use crate::query::{Answer, AnswerNeighbour, Question, answer};
 use crate::status::{StoreStatus, store_status};
 use crate::system::{Log, Owner};
 
@@ -35,6 +37,16 @@ pub struct Work {
     pub embedded: u64,
     /// Entities in the graph now.
     pub entities: u64,
+}
+
+/// What an audit is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examination {
+    pub manner: Manner,
+    /// Of a repair: how long it waits for the next document to be finished.
+    pub deadline: Duration,
+    /// Of a repair: also where the ledger does not name most of what is there.
+    pub even_if_most: bool,
 }
 
 impl Work {
@@ -88,9 +100,13 @@ impl Server {
         let expected: Arc<str> = format!("Bearer {token}").into();
         let routes = Router::new()
             .route("/query", post(serve_query))
+            .route("/points", post(serve_points))
+            .route("/neighbours", post(serve_neighbours))
             .route("/work", get(serve_work))
             .route("/stores", get(serve_stores))
-            .route("/audit", get(serve_audit))
+            .route("/audit", post(serve_audit))
+            .route("/repair", post(serve_repair))
+            .route("/count", post(serve_count))
             .layer(middleware::from_fn_with_state(expected, check_token))
             .with_state(Answers { parts, log });
         let serving = tokio::spawn(async move {
@@ -147,6 +163,25 @@ async fn serve_query(
     answer.await.map(Json).map_err(Refused)
 }
 
+async fn serve_points(
+    State(parts): State<Arc<Parts>>,
+    Json(document): Json<Uuid>,
+) -> Served<Vec<Value>> {
+    let points = parts.stores.vectors.dump(document).await;
+    points.map(Json).map_err(Refused)
+}
+
+async fn serve_neighbours(
+    State(parts): State<Arc<Parts>>,
+    Json(chunks): Json<Vec<Uuid>>,
+) -> Served<Vec<Vec<AnswerNeighbour>>> {
+    let found = parts.stores.graph.neighbours(&chunks).await;
+    let each = |it: Vec<_>| it.into_iter().map(AnswerNeighbour::from).collect();
+    found
+        .map(|found| Json(found.into_iter().map(each).collect()))
+        .map_err(Refused)
+}
+
 async fn serve_work(State(parts): State<Arc<Parts>>) -> Served<Work> {
     Work::of(&parts).await.map(Json).map_err(Refused)
 }
@@ -158,24 +193,27 @@ async fn serve_stores(State(parts): State<Arc<Parts>>) -> Served<Vec<StoreStatus
 async fn serve_audit(
     State(parts): State<Arc<Parts>>,
     State(log): State<Arc<Log>>,
+    Json(how): Json<Examination>,
 ) -> Served<Audit> {
-    let ledger = read_ledger(&log).await.map_err(Refused)?;
-    audit(&ledger, &parts.stores)
-        .await
-        .map(Json)
-        .map_err(Refused)
+    let audit = audit_log(&log, &parts.stores, &parts.config.data, how.manner);
+    audit.await.map(Json).map_err(Refused)
 }
 
-/// The newest ledger entry of every document.
-pub async fn read_ledger(log: &Log) -> Result<Vec<LedgerEntry>, Failure> {
-    let mut newest = std::collections::BTreeMap::new();
-    fold_entries(&log.kafka, &log.codec, topics::LEDGER, |entry| {
-        if let Some(value) = entry.value {
-            newest.insert(value.document_guid, value);
-        }
-    })
-    .await?;
-    Ok(newest.into_values().collect())
+async fn serve_repair(
+    State(parts): State<Arc<Parts>>,
+    State(log): State<Arc<Log>>,
+    Json(how): Json<Examination>,
+) -> Served<Repaired> {
+    let repaired = repair(&parts, &log, how);
+    repaired.await.map(Json).map_err(Refused)
+}
+
+async fn serve_count(
+    State(parts): State<Arc<Parts>>,
+    Json(inventory): Json<Inventory>,
+) -> Served<Holdings> {
+    let counted = inventory.count(&parts.stores);
+    counted.await.map(Json).map_err(Refused)
 }
 
 /// Asks the owner.
@@ -193,9 +231,17 @@ impl Client {
     }
 
     pub async fn query(&self, question: &Question) -> Result<Answer, Failure> {
-        let body = serde_json::to_vec(question)
-            .map_err(|error| Failure::fatal(format!("the question cannot be sent: {error}")))?;
-        self.call(Method::POST, "/query", body).await
+        self.ask("/query", question).await
+    }
+
+    /// The document's visible points, as `VectorStore::dump` tells them.
+    pub async fn points(&self, document: Uuid) -> Result<Vec<Value>, Failure> {
+        self.ask("/points", &document).await
+    }
+
+    /// What the graph has beside each chunk.
+    pub async fn neighbours(&self, chunks: &[Uuid]) -> Result<Vec<Vec<AnswerNeighbour>>, Failure> {
+        self.ask("/neighbours", chunks).await
     }
 
     pub async fn work(&self) -> Result<Work, Failure> {
@@ -206,8 +252,27 @@ impl Client {
         self.call(Method::GET, "/stores", Vec::new()).await
     }
 
-    pub async fn audit(&self) -> Result<Audit, Failure> {
-        self.call(Method::GET, "/audit", Vec::new()).await
+    pub async fn audit(&self, how: &Examination) -> Result<Audit, Failure> {
+        self.ask("/audit", how).await
+    }
+
+    pub async fn repair(&self, how: &Examination) -> Result<Repaired, Failure> {
+        self.ask("/repair", how).await
+    }
+
+    /// What the owner's stores hold.
+    pub async fn count(&self, inventory: &Inventory) -> Result<Holdings, Failure> {
+        self.ask("/count", inventory).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        question: &(impl Serialize + ?Sized),
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(question)
+            .map_err(|error| Failure::fatal(format!("the question cannot be sent: {error}")))?;
+        self.call(Method::POST, path, body).await
     }
 
     async fn call<T: DeserializeOwned>(

@@ -1,4 +1,5 @@
-//! A command's hold on the system: as the owner of the data folder, or beside the process that owns it.
+//! A command's hold on the system: with stores on the network, as the owner of the data folder, or beside the process that
+//! owns it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::config::Config;
 use crate::engines::{has_stores, open_stores};
 use crate::heartbeat;
 use crate::ingest::Intake;
+use crate::network::Network;
 use crate::pipeline::{Parts, Pipeline};
 use crate::serve::{Client, Server};
 use crate::shared::{Shared, open_blobs, open_checked};
@@ -146,14 +148,20 @@ impl Beside {
 
 /// What `ingest` needs where the stages run as processes of their own, wherever.
 pub async fn intake_of_cluster(config: &Config) -> Result<Intake, Failure> {
+    // Sooner told than the model is loaded.
     topics::are_there(config, &[]).await?;
     let craft = load_craft(config).await?;
+    intake_of(config, craft.recipe).await
+}
+
+/// The same for those who have loaded the model already.
+pub async fn intake_of(config: &Config, recipe: String) -> Result<Intake, Failure> {
     let log = Arc::new(Log::of_cluster(config).await?);
     Ok(Intake {
         sink: Arc::new(KafkaSink::new(&log.kafka)?),
         log,
         blobs: open_checked(config).await?,
-        recipe: craft.recipe,
+        recipe,
         max_source: max_source(config),
         marks: config.throttle.policy(),
     })
@@ -175,14 +183,18 @@ pub fn stores_at_rest(config: &Config, folder: &Folder) -> Result<Stores, Failur
     Ok(stores)
 }
 
-/// The owner's place, or a way to it.
+/// The stores on the network, the owner's place, or a way to it.
 pub enum Session {
+    Network(Box<Network>),
     Owner(Folder),
     Beside(Box<Beside>),
 }
 
 impl Session {
     pub fn open(config: &Config) -> Result<Self, Failure> {
+        if let Some(network) = Network::of(config) {
+            return Ok(Self::Network(Box::new(network)));
+        }
         match Folder::take(&config.data)? {
             Ownership::Ours(folder) => Ok(Self::Owner(folder)),
             Ownership::Others(owner) => Ok(Self::Beside(Box::new(Beside::of(config, owner)))),

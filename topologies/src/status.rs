@@ -8,6 +8,7 @@ use penstock_schemas::{Heartbeat, StageGauges, now_ms, topics};
 use penstock_stages::settle::Stores;
 use serde::{Deserialize, Serialize};
 
+use crate::life::Stopped;
 use crate::pipeline::{group_of, topology};
 use crate::system::Log;
 
@@ -16,6 +17,8 @@ use crate::system::Log;
 pub struct Status {
     pub stages: Vec<StageStatus>,
     pub stores: Vec<StoreStatus>,
+    /// Documents that stand half-way though every stage has done all there is.
+    pub stopped: Stopped,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,18 +98,19 @@ fn lag_seconds(lag: i64, rate: f64) -> Option<f64> {
 }
 
 pub async fn store_status(stores: &Stores) -> Vec<StoreStatus> {
-    let status = |store: &str, health: Result<String, Failure>| {
-        let healthy = health.is_ok();
-        StoreStatus {
-            store: store.to_owned(),
-            healthy,
-            detail: health.unwrap_or_else(|failure| failure.reason().to_owned()),
-        }
-    };
     vec![
-        status("vectors", stores.vectors.health().await),
-        status("graph", stores.graph.health().await),
+        health("vectors", stores.vectors.health().await),
+        health("graph", stores.graph.health().await),
     ]
+}
+
+/// What a store says of itself.
+pub fn health(store: &str, health: Result<String, Failure>) -> StoreStatus {
+    StoreStatus {
+        store: store.to_owned(),
+        healthy: health.is_ok(),
+        detail: health.unwrap_or_else(|failure| failure.reason().to_owned()),
+    }
 }
 
 /// The status for a person.
@@ -140,6 +144,18 @@ pub fn print(status: &Status) -> String {
     for it in &status.stores {
         let word = if it.healthy { "healthy" } else { "NOT HEALTHY" };
         out.push_str(&format!("{}: {word}: {}\n", it.store, it.detail));
+    }
+    if status.stopped.count > 0 {
+        out.push_str(&format!(
+            "{} documents stand half-way though no stage has anything to do: replay the stage they wait for, or ingest them again\n",
+            status.stopped.count
+        ));
+    }
+    for it in &status.stopped.documents {
+        out.push_str(&format!(
+            "  {} {} since {}, waits for {}\n",
+            it.document_guid, it.path, it.since, it.waits
+        ));
     }
     out
 }

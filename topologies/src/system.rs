@@ -140,7 +140,7 @@ impl Craft {
         let dir = config.model_dir();
         let embedder = Candle::load(&dir, threads(config.embed.threads))?;
         let tokens = Tokens::load(&dir)?;
-        let rules = rules(&config.link.rules)?;
+        let rules = load_rules(config)?;
         let info = embedder.info().clone();
         let shard = config.shard_config();
         shard.check(info.max_tokens)?;
@@ -161,8 +161,9 @@ impl Craft {
     }
 }
 
-/// The entity rules in the files of `folder`; where it is empty text, the built-in ones.
-fn rules(folder: &str) -> Result<Rules, Failure> {
+/// The entity rules in the files of `link.rules`; where it is empty text, the built-in ones.
+pub fn load_rules(config: &Config) -> Result<Rules, Failure> {
+    let folder = &config.link.rules;
     if folder.is_empty() {
         return Rules::built_in();
     }

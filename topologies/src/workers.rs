@@ -1,40 +1,41 @@
-//! Processes of stages that need no store: split, parse, shard and embed, as many of each as one likes, beside one
-//! process that owns the stores.
+//! Processes of stages on a cluster, as many of each as one likes. With stores on the network any process runs any stage;
+//! without, split, parse, shard and embed run beside one process that owns the stores.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use penstock_runtime::{Failure, Stop};
-use penstock_stages::embed::VectorCache;
-use penstock_stages::index::{Hit, Point, PointRef, Search, VectorStore};
-use penstock_stages::link::{ChunkRef, GraphCounts, GraphStore, Linked, Neighbour};
+use penstock_stages::index::VectorStore;
+use penstock_stages::link::GraphStore;
 use penstock_stages::settle::Stores;
-use serde_json::Value;
-use uuid::Uuid;
 
 use crate::config::Config;
+use crate::elsewhere::Elsewhere;
 use crate::heartbeat;
+use crate::network::Network;
 use crate::pipeline::{Parts, Pipeline, check_names};
 use crate::session::{DRAIN, load_craft};
 use crate::shared::{Shared, open_blobs};
 use crate::system::Log;
 use crate::topics;
 
-/// The stages that write to the stores, which one process owns.
+/// The stages that write to the stores.
 pub const OWNERS: [&str; 3] = ["index", "link", "settle"];
 
 /// How named stages of a cluster are run in one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// With the stores, as the owner of the data folder.
+    /// With stores in the data folder, as its owner.
     Owner,
-    /// Without.
+    /// Without a data folder: with stores on the network, or stages that need none.
     Worker,
 }
 
 /// Refuses what would tear the stores or the objects apart.
 pub fn role(config: &Config, stages: &[String]) -> Result<Role, Failure> {
     check_names(stages)?;
+    if Network::of(config).is_some() {
+        return Ok(Role::Worker);
+    }
     if stages.is_empty() {
         return Ok(Role::Owner);
     }
@@ -54,7 +55,7 @@ pub fn role(config: &Config, stages: &[String]) -> Result<Role, Failure> {
         count if count == OWNERS.len() => Ok(Role::Owner),
         _ => Err(Failure::fatal(
             "index, link and settle share the stores in the data folder, which one process owns: \
-             run them together, with run index link settle",
+             run them together, with run index link settle, or set qdrant.url and neo4j.url",
         )),
     }
 }
@@ -71,18 +72,39 @@ pub async fn work(config: &Config, stages: &[String], stop: Stop) -> Result<(), 
     ended.and(closed)
 }
 
-/// What stages without stores are built from.
+/// What these stages are built from (none named: all), with the stores they use.
 pub async fn parts(config: &Config, log: Arc<Log>, stages: &[String]) -> Result<Parts, Failure> {
     let shared = Shared::open(config).await?;
     topics::are_there(config, stages).await?;
+    let (vectors, graph) = stores_of(config, stages).await?;
     let craft = load_craft(config).await?;
     let stores = Stores {
-        vectors: Arc::new(Elsewhere),
-        graph: Arc::new(Elsewhere),
+        vectors,
+        graph,
         blobs: shared.blobs,
         cache: shared.cache,
     };
     Ok(Parts::new(config.clone(), log, stores, craft)?.only(stages))
+}
+
+/// Opens what the stages use and no more: one that has no use for a store starts though it is away.
+async fn stores_of(
+    config: &Config,
+    stages: &[String],
+) -> Result<(Arc<dyn VectorStore>, Arc<dyn GraphStore>), Failure> {
+    let used_by = |users: [&str; 2]| {
+        stages.is_empty() || stages.iter().any(|it| users.contains(&it.as_str()))
+    };
+    let network = Network::of(config);
+    let vectors: Arc<dyn VectorStore> = match &network {
+        Some(network) if used_by(["index", "settle"]) => network.vectors_as_declared().await?,
+        _ => Arc::new(Elsewhere),
+    };
+    let graph: Arc<dyn GraphStore> = match &network {
+        Some(network) if used_by(["link", "settle"]) => network.graph_as_declared().await?,
+        _ => Arc::new(Elsewhere),
+    };
+    Ok((vectors, graph))
 }
 
 /// What there is of the stores beside the process that owns the data folder: the bytes of documents.
@@ -95,127 +117,6 @@ pub fn beside_owner(config: &Config) -> Result<Stores, Failure> {
     })
 }
 
-/// In place of a store that another process owns. None of the stages here asks for it.
-struct Elsewhere;
-
-fn elsewhere<T>() -> Result<T, Failure> {
-    Err(Failure::fatal(
-        "the stores are not in this process; run index, link and settle in the one that owns the data folder",
-    ))
-}
-
-/// Without the owner's vectors every text is embedded anew.
-#[async_trait]
-impl VectorCache for Elsewhere {
-    async fn get(
-        &self,
-        _: &str,
-        _: Uuid,
-        _: &str,
-        hashes: &[String],
-    ) -> Result<Vec<Option<Vec<f32>>>, Failure> {
-        Ok(vec![None; hashes.len()])
-    }
-
-    async fn put(
-        &self,
-        _: &str,
-        _: Uuid,
-        _: &str,
-        _: &[(String, Vec<f32>)],
-    ) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn forget(&self, _: &str, _: Uuid) -> Result<(), Failure> {
-        Ok(())
-    }
-}
-
-const HEALTH: &str = "owned by another process";
-
-#[async_trait]
-impl VectorStore for Elsewhere {
-    async fn insert(&self, _: Vec<Point>) -> Result<(), Failure> {
-        elsewhere()
-    }
-
-    async fn retain_chunks(&self, _: Uuid, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
-        elsewhere()
-    }
-
-    async fn show(&self, _: Uuid, _: Uuid) -> Result<(), Failure> {
-        elsewhere()
-    }
-
-    async fn drop_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
-        elsewhere()
-    }
-
-    async fn search(&self, _: &Search) -> Result<Vec<Hit>, Failure> {
-        elsewhere()
-    }
-
-    async fn scroll(&self, _: Option<Uuid>, _: usize) -> Result<Vec<PointRef>, Failure> {
-        elsewhere()
-    }
-
-    async fn dump(&self, _: Uuid) -> Result<Vec<Value>, Failure> {
-        elsewhere()
-    }
-
-    async fn count(&self) -> Result<u64, Failure> {
-        elsewhere()
-    }
-
-    async fn model(&self) -> Result<Option<String>, Failure> {
-        elsewhere()
-    }
-
-    async fn health(&self) -> Result<String, Failure> {
-        Ok(HEALTH.to_owned())
-    }
-}
-
-#[async_trait]
-impl GraphStore for Elsewhere {
-    async fn write(&self, _: Vec<Linked>) -> Result<(), Failure> {
-        elsewhere()
-    }
-
-    async fn retain_chunks(&self, _: Uuid, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
-        elsewhere()
-    }
-
-    async fn show(&self, _: Uuid, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
-        elsewhere()
-    }
-
-    async fn drop_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
-        elsewhere()
-    }
-
-    async fn neighbours(&self, _: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure> {
-        elsewhere()
-    }
-
-    async fn scroll(&self, _: Option<Uuid>, _: usize) -> Result<Vec<ChunkRef>, Failure> {
-        elsewhere()
-    }
-
-    async fn dump(&self) -> Result<Vec<String>, Failure> {
-        elsewhere()
-    }
-
-    async fn counts(&self) -> Result<GraphCounts, Failure> {
-        elsewhere()
-    }
-
-    async fn health(&self) -> Result<String, Failure> {
-        Ok(HEALTH.to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +127,24 @@ mod tests {
         config.objects.url = url.to_owned();
         let stages: Vec<String> = stages.iter().map(|it| (*it).to_owned()).collect();
         role(&config, &stages)
+    }
+
+    #[test]
+    fn with_stores_on_the_network_any_process_runs_any_stage() {
+        let mut config = Config::default();
+        config.kafka.brokers = "a:9092".to_owned();
+        config.objects.url = "file:///srv".to_owned();
+        config.qdrant.url = "http://q:6334".to_owned();
+        config.neo4j.url = "bolt://n:7687".to_owned();
+        let check = |stages: &[&str]| {
+            let stages: Vec<String> = stages.iter().map(|it| (*it).to_owned()).collect();
+            assert_eq!(role(&config, &stages).unwrap(), Role::Worker, "{stages:?}");
+        };
+        check(&[]);
+        check(&["index"]);
+        check(&["settle"]);
+        check(&["embed", "link"]);
+        assert!(role(&config, &["indx".to_owned()]).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod embed;
 pub mod index;
 pub mod link;
 pub mod parse;
+pub mod scope;
 pub mod settle;
 pub mod shard;
 pub mod split;

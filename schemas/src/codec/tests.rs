@@ -1,4 +1,5 @@
 mod registry;
+mod schemas;
 
 use super::*;
 use crate::records::*;

@@ -201,7 +201,7 @@ impl Table {
                 store.shown_wrongly
             ));
         }
-        line(&penstock::audit::print(&self.audit).trim_end());
+        line(&self.audit.print().trim_end());
         line(&"");
         let letters = [
             ("dead by design", &self.dead_by_design),

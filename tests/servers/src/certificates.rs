@@ -79,6 +79,17 @@ impl Certificates {
 
     /// Takes connections as the server; where `Clients::Vouched`, only of those the authority vouches for.
     pub(crate) fn acceptor(&self, clients: Clients) -> std::io::Result<TlsAcceptor> {
+        Ok(TlsAcceptor::from(Arc::new(self.config(clients)?)))
+    }
+
+    /// The same, for those who speak HTTP/2.
+    pub(crate) fn http2_acceptor(&self, clients: Clients) -> std::io::Result<TlsAcceptor> {
+        let mut config = self.config(clients)?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    fn config(&self, clients: Clients) -> std::io::Result<ServerConfig> {
         let wrong = |error: &dyn std::fmt::Display| std::io::Error::other(error.to_string());
         let read = |path| CertificateDer::from_pem_file(path).map_err(|error| wrong(&error));
         let [certificate, key] = self.server_pair();
@@ -101,10 +112,9 @@ impl Certificates {
                 config.with_client_cert_verifier(verifier)
             }
         };
-        let config = config
+        config
             .with_single_cert(vec![read(certificate)?], key)
-            .map_err(|error| wrong(&error))?;
-        Ok(TlsAcceptor::from(Arc::new(config)))
+            .map_err(|error| wrong(&error))
     }
 
     fn file(&self, name: &str) -> PathBuf {

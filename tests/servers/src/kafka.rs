@@ -348,7 +348,7 @@ fn bare_java(jvm: &[&str], class: &str) -> Command {
     command
         .args(jvm)
         .arg("-cp")
-        .arg(jars().join("*"))
+        .arg(jars("jars").join("*"))
         .arg(class)
         .stdin(Stdio::null());
     command

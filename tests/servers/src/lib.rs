@@ -1,5 +1,5 @@
-//! Servers for tests on free loopback ports: Apache Kafka from its published artifacts, and an S3 endpoint and a schema
-//! registry of our own that can be told to misbehave. `scripts/setup.sh servers` fetches the artifacts; where they are missing a test fails and
+//! Servers for tests on free loopback ports: Apache Kafka and Neo4j from their published artifacts, and an S3 endpoint, a
+//! schema registry and a Qdrant node of our own that can be told to misbehave. `scripts/setup.sh servers` fetches the artifacts; where they are missing a test fails and
 //! says so.
 //!
 //! Whatever happens to the process that started a server, by the end of it the server is gone, and so is its folder,
@@ -8,6 +8,8 @@
 mod certificates;
 mod janitor;
 mod kafka;
+mod neo4j;
+pub mod qdrant;
 pub mod registry;
 pub mod s3;
 mod settings;
@@ -17,15 +19,16 @@ use std::path::PathBuf;
 pub use certificates::{Certificates, KEY_PASSWORD};
 pub use janitor::Janitor;
 pub use kafka::{Kafka, Witness};
+pub use neo4j::{NEO4J_PASSWORD, NEO4J_USER, Neo4j};
 pub use settings::{Listener, PASSWORD, USER};
 
-/// Folder of the servers' jars.
-fn jars() -> PathBuf {
+/// Folder of a server's jars: each has its own, for they do not go together.
+fn jars(folder: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
         .unwrap_or_default();
-    let jars = cache.join("penstock/jars");
+    let jars = cache.join("penstock").join(folder);
     if !jars.join("installed").exists() {
         fail(&format!(
             "{} is missing or half full: run `make test`, or scripts/setup.sh servers",

@@ -20,7 +20,7 @@ pub struct FakeCache {
 
 impl FakeCache {
     /// How many vectors of a document are kept.
-    pub fn count(&self, document: Uuid) -> usize {
+    pub fn kept(&self, document: Uuid) -> usize {
         let vectors = lock(&self.vectors);
         vectors.keys().filter(|key| key.1 == document).count()
     }
@@ -61,6 +61,15 @@ impl VectorCache for FakeCache {
             (key, vector.clone())
         }));
         self.faults.end("write cache").await
+    }
+
+    async fn count(&self, group: &str, document: Uuid) -> Result<u64, Failure> {
+        self.faults.begin("count cache").await?;
+        let vectors = lock(&self.vectors);
+        let of_it = vectors
+            .keys()
+            .filter(|it| it.0 == group && it.1 == document);
+        Ok(of_it.count() as u64)
     }
 
     async fn forget(&self, group: &str, document: Uuid) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use penstock_runtime::Failure;
 use penstock_schemas::{Chunk, entity_guid};
 use penstock_stages::link::{ChunkRef, GraphCounts, GraphStore, Linked, Neighbour};
+use penstock_stages::scope::Scope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -208,6 +209,22 @@ impl GraphStore for FakeGraph {
         self.faults.end("drop editions").await
     }
 
+    async fn remove_chunks(&self, chunks: &[Uuid]) -> Result<(), Failure> {
+        self.faults.begin("remove nodes").await?;
+        {
+            let mut graph = lock(&self.graph);
+            graph.chunks.retain(|id, _| !chunks.contains(id));
+            graph.tidy();
+        }
+        self.faults.end("remove nodes").await
+    }
+
+    /// Nothing dangles here: all but chunks is read off them.
+    async fn remove_dangling(&self) -> Result<(), Failure> {
+        self.faults.begin("remove dangling").await?;
+        self.faults.end("remove dangling").await
+    }
+
     async fn neighbours(&self, chunks: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure> {
         self.faults.begin("neighbours").await?;
         let graph = lock(&self.graph);
@@ -222,7 +239,12 @@ impl GraphStore for FakeGraph {
             chunk_guid: *id,
             document_guid: it.chunk().lineage.document_guid,
             edition: it.chunk().lineage.edition,
+            version: it.chunk().lineage.version,
+            group: it.chunk().lineage.group.clone(),
             visible: it.visible,
+            part: it.chunk().part,
+            ordinal: it.chunk().ordinal,
+            content_hash: it.chunk().content_hash.clone(),
         });
         Ok(refs.collect())
     }
@@ -230,6 +252,16 @@ impl GraphStore for FakeGraph {
     async fn dump(&self) -> Result<Vec<String>, Failure> {
         self.faults.begin("dump graph").await?;
         Ok(lock(&self.graph).lines(|it| it.visible))
+    }
+
+    async fn count_of(&self, scope: &Scope) -> Result<u64, Failure> {
+        self.faults.begin("count nodes").await?;
+        let lines = lock(&self.graph).lines(|it| match scope {
+            Scope::Document(id) => it.is_of(*id),
+            Scope::Group(name) => it.chunk().lineage.group == *name,
+        });
+        let nodes = lines.iter().filter(|it| it.contains("\"node\":"));
+        Ok(nodes.count() as u64)
     }
 
     async fn counts(&self) -> Result<GraphCounts, Failure> {

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use penstock_runtime::Failure;
 use penstock_stages::index::{Hit, Point, PointRef, Search, Sparse, VectorStore, fuse, payload};
+use penstock_stages::scope::Scope;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -43,6 +44,13 @@ impl FakeVectors {
             .to_string()
         };
         points.values().map(line).collect()
+    }
+
+    /// Changes a point behind the pipeline's back; whether it is visible goes with it.
+    pub fn damage(&self, chunk: Uuid, change: impl FnOnce(&mut Point, &mut bool)) {
+        if let Some(held) = lock(&self.points).get_mut(&chunk) {
+            change(&mut held.point, &mut held.visible);
+        }
     }
 
     /// Editions of a document that readers see.
@@ -96,6 +104,12 @@ impl VectorStore for FakeVectors {
         self.faults.end("drop editions").await
     }
 
+    async fn remove_chunks(&self, chunks: &[Uuid]) -> Result<(), Failure> {
+        self.faults.begin("remove points").await?;
+        lock(&self.points).retain(|id, _| !chunks.contains(id));
+        self.faults.end("remove points").await
+    }
+
     async fn search(&self, search: &Search) -> Result<Vec<Hit>, Failure> {
         self.faults.begin("search").await?;
         let found = {
@@ -132,7 +146,14 @@ impl VectorStore for FakeVectors {
             chunk_guid: *id,
             document_guid: it.point.chunk.lineage.document_guid,
             edition: it.edition(),
+            version: it.point.chunk.lineage.version,
+            group: it.point.chunk.lineage.group.clone(),
             visible: it.visible,
+            part: it.point.chunk.part,
+            ordinal: it.point.chunk.ordinal,
+            content_hash: it.point.chunk.content_hash.clone(),
+            model: it.point.model.clone(),
+            dense: it.point.dense.clone(),
         });
         Ok(refs.collect())
     }
@@ -163,6 +184,16 @@ impl VectorStore for FakeVectors {
     async fn count(&self) -> Result<u64, Failure> {
         self.faults.begin("count points").await?;
         Ok(lock(&self.points).len() as u64)
+    }
+
+    async fn count_of(&self, scope: &Scope) -> Result<u64, Failure> {
+        self.faults.begin("count points").await?;
+        let points = lock(&self.points);
+        let of_it = points.values().filter(|it| match scope {
+            Scope::Document(id) => it.is_of(*id),
+            Scope::Group(name) => it.point.chunk.lineage.group == *name,
+        });
+        Ok(of_it.count() as u64)
     }
 
     async fn health(&self) -> Result<String, Failure> {

@@ -3,6 +3,7 @@
 //! Time is paused, so that waiting costs nothing. Parsers own threads, which paused time does not wait for: it runs
 //! ahead of them, and no test may rest on how long something takes.
 
+mod audit;
 mod backpressure;
 mod crash;
 mod flow;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use penstock::audit::audit;
+use penstock::audit::{Audit, Book, audit};
 use penstock::config::Config;
 use penstock::pipeline::{Parts, Pipeline, StageSpec, group_of, topology};
 use penstock::policies::Policies;
@@ -298,11 +298,19 @@ impl World {
         self.blobs.keys("")
     }
 
+    pub async fn audit(&self) -> Audit {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = Book::new(folder.path(), &Codec::default()).unwrap();
+        for record in self.bus.records(topics::LEDGER.name()) {
+            book.hear(&record).unwrap();
+        }
+        audit(&book, &self.stores(), 20).await.unwrap()
+    }
+
     /// Asserts that stores and ledger agree, that nobody committed what was not his, and returns the number of visible
     /// documents.
     pub async fn sound(&self) -> u64 {
-        let ledger: Vec<LedgerEntry> = self.ledger().into_values().collect();
-        let audit = audit(&ledger, &self.stores()).await.unwrap();
+        let audit = self.audit().await;
         assert!(audit.is_sound(), "{audit:#?}");
         let trespassed = |it: &Happened| matches!(it, Happened::Trespassed { .. });
         assert!(!self.bus.history().iter().any(trespassed));

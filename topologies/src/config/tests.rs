@@ -215,3 +215,67 @@ fn a_registry_and_its_login() {
         refused(with("", &[], &[&set]), &["registry.url"]);
     }
 }
+
+#[test]
+fn stores_on_the_network_and_their_secrets() {
+    const CLUSTER: &str =
+        "[kafka]\nbrokers = \"a:9092\"\n[objects]\nurl = \"file:///srv/objects\"\n";
+    const QDRANT: &str = "[qdrant]\nurl = \"https://q:6334\"\n";
+    const NEO4J: &str = "[neo4j]\nurl = \"neo4j+s://n\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let full = format!(
+        "{CLUSTER}{QDRANT}api_key = {{ file = {file:?} }}\ncollection = \"c\"\n{NEO4J}user = \"ann\"\ndatabase = \"d\"\n"
+    );
+    let environment = [("PENSTOCK_NEO4J_PASSWORD", "hunter2")];
+    let set = ["qdrant.timeout_seconds=7", "neo4j.connections=3"];
+    let config = load(&full, &environment, &set).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    let (qdrant, neo4j) = (config.qdrant().unwrap(), config.neo4j().unwrap());
+    assert_eq!(qdrant.url, "https://q:6334");
+    assert_eq!(qdrant.api_key, "hunter2");
+    assert_eq!(qdrant.collection, "c");
+    assert_eq!(qdrant.timeout, Duration::from_secs(7));
+    assert_eq!(neo4j.url, "neo4j+s://n");
+    assert_eq!((&*neo4j.user, &*neo4j.password), ("ann", "hunter2"));
+    assert_eq!((&*neo4j.database, neo4j.connections), ("d", 3));
+    let none = load(CLUSTER, &[], &[]).unwrap();
+    assert!(none.qdrant().is_none() && none.neo4j().is_none());
+
+    let refused = |file: &str, environment: &[(&str, &str)], set: &[&str], words: &[&str]| {
+        let error = load(file, environment, set).unwrap_err();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{error:?} lacks {word:?}");
+        }
+    };
+    let both = format!("{QDRANT}{NEO4J}");
+    refused(&both, &[], &[], &["qdrant.url", "kafka.brokers"]);
+    let logless = ["kafka.brokers=a:9092"];
+    refused(&both, &[], &logless, &["neo4j.url", "objects.url"]);
+    let (vectors, graph) = (format!("{CLUSTER}{QDRANT}"), format!("{CLUSTER}{NEO4J}"));
+    refused(&vectors, &[], &[], &["neo4j.url is not", "both or neither"]);
+    refused(&graph, &[], &[], &["qdrant.url is not", "both or neither"]);
+    let wrong = |set: &str, words: &[&str]| {
+        refused(&format!("{CLUSTER}{both}"), &[], &[set], words);
+    };
+    wrong("neo4j.user=ann", &["neo4j.user", "neo4j.password"]);
+    wrong("neo4j.password=hunter2", &["neo4j.user", "neo4j.password"]);
+    wrong("neo4j.timeout_seconds=0", &["neo4j.timeout_seconds is 0"]);
+    wrong("neo4j.connections=0", &["neo4j.connections is 0"]);
+    wrong("neo4j.url=http://n:7474", &["neo4j.url", "neo4j://HOST"]);
+    wrong("neo4j.url=bolt://ann:hunter2@n", &["neo4j.user"]);
+    wrong("neo4j.databse=d", &["did you mean neo4j.database"]);
+    wrong("qdrant.timeout_seconds=0", &["qdrant.timeout_seconds is 0"]);
+    wrong("qdrant.streams=65", &["qdrant.streams is 65"]);
+    wrong("qdrant.streams=many", &["qdrant.streams", "whole number"]);
+    wrong("qdrant.url=q:6334", &["qdrant.url"]);
+    let clear = ["qdrant.url=http://q:6334", "qdrant.api_key=hunter2"];
+    refused(&format!("{CLUSTER}{both}"), &[], &clear, &["in clear"]);
+    let nowhere = format!("{full}password = {{ file = \"/nowhere\" }}\n");
+    refused(&nowhere, &[], &[], &["neo4j.password", "/nowhere"]);
+    let table = format!("{CLUSTER}{NEO4J}{QDRANT}api_key = {{ flie = \"hunter2\" }}\n");
+    refused(&table, &[], &[], &["qdrant.api_key", "{ file = "]);
+}

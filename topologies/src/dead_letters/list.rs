@@ -111,7 +111,7 @@ fn groups(letters: &[Letter], by: GroupBy) -> Vec<Group> {
 }
 
 /// Begins with the place, as `show`, `redrive` and `skip` take it.
-pub(super) fn line(letter: &Letter) -> String {
+pub(crate) fn line(letter: &Letter) -> String {
     let document = letter
         .document_guid
         .map_or("unknown document".to_owned(), |it| it.to_string());

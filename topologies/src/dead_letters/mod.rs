@@ -16,21 +16,23 @@ use std::sync::Arc;
 
 use penstock_adapters::kafka::fold_topic;
 use penstock_runtime::Failure;
+use uuid::Uuid;
 
-pub use history::{actor, audited};
+pub(crate) use fate::read_entries;
+pub use history::{History, actor, audited};
 pub use letter::{Letter, Place, document_of};
+pub(crate) use list::line;
 pub use list::{Group, Listed};
 pub use redrive::{Outcome, Redriven, Row};
 pub use show::Shown;
 pub use skip::Skipped;
-pub use time::{moment, span};
+pub use time::{moment, shown, span};
 
-use crate::cli::DeadLettersCommand;
+use crate::cli::{DeadLettersCommand, LetterFilter};
 use crate::config::Config;
 use crate::session::Session;
 use crate::system::{Folder, Log};
 use filter::Filter;
-use history::History;
 
 /// Runs one of the commands; the exit code.
 pub async fn run(config: &Config, command: &DeadLettersCommand, json: bool) -> Result<u8, Failure> {
@@ -61,6 +63,7 @@ impl Desk {
             return Log::of_cluster(config).await.map(Self::Cluster);
         }
         match Session::open(config)? {
+            Session::Network(_) => Log::of_cluster(config).await.map(Self::Cluster),
             Session::Owner(folder) => {
                 let log = Log::open(config, folder.path()).await?;
                 Ok(Self::Ours(log, folder))
@@ -86,6 +89,15 @@ impl Desk {
             Self::Beside(_) => {}
         }
     }
+}
+
+/// Every letter of a document, those that were put back among them, oldest first.
+pub async fn letters_of(log: &Log, document: Uuid) -> Result<Vec<Letter>, Failure> {
+    let args = LetterFilter {
+        document: Some(document),
+        ..LetterFilter::default()
+    };
+    letters(log, &Filter::new(&args, None)?, &History::read(log).await?).await
 }
 
 /// The letters that pass, oldest first, each with whether it was put back.

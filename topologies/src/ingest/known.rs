@@ -78,16 +78,8 @@ impl Known {
             .get(&document.document_guid)
             .is_none_or(|it| it.version <= document.version);
         if newer {
-            let newest = Newest {
-                version: document.version,
-                deleted: document.deleted,
-                attributes_digest: digest_of(&document),
-                sha256: document.blob.map(|blob| blob.sha256),
-                source: document.source,
-                key: document.key,
-                path: document.path,
-            };
-            self.newest.insert(document.document_guid, newest);
+            let id = document.document_guid;
+            self.newest.insert(id, Newest::of(document));
         }
     }
 
@@ -158,6 +150,20 @@ impl Known {
                 it.deleted && removed < Some(it.version)
             })
             .map(|(id, it)| (*id, it.version))
+    }
+}
+
+impl Newest {
+    pub fn of(document: Document) -> Self {
+        Self {
+            version: document.version,
+            deleted: document.deleted,
+            attributes_digest: digest_of(&document),
+            sha256: document.blob.map(|blob| blob.sha256),
+            source: document.source,
+            key: document.key,
+            path: document.path,
+        }
     }
 }
 

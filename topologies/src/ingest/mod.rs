@@ -30,6 +30,7 @@ use crate::cli::IngestArgs;
 use crate::system::Log;
 
 /// What ingest needs of the system, whether the stages run in this process or beside it.
+#[derive(Clone)]
 pub struct Intake {
     pub log: Arc<Log>,
     pub sink: Arc<dyn Sink>,
@@ -193,20 +194,27 @@ impl Intake {
         Some((document, bytes))
     }
 
-    /// Stores the bytes, then produces the record that names them.
-    async fn hand_over(
+    /// Stores the bytes, then produces the record that names them, and returns it.
+    pub async fn publish(
         &self,
         mut document: Document,
         bytes: bytes::Bytes,
-        pending: &mut Pending,
-    ) -> Result<(), Failure> {
+    ) -> Result<Document, Failure> {
         let id = document.document_guid;
         let prefix = version_prefix(&document.group, id, document.version);
         document.blob = Some(blobs::store(self.blobs.as_ref(), &prefix, bytes).await?);
         self.produce(&document).await?;
-        pending
-            .waiting
-            .insert(id, (document.version, document.path));
+        Ok(document)
+    }
+
+    async fn hand_over(
+        &self,
+        document: Document,
+        bytes: bytes::Bytes,
+        pending: &mut Pending,
+    ) -> Result<(), Failure> {
+        let sent = self.publish(document, bytes).await?;
+        pending.wait_for(sent.document_guid, sent.version, sent.path);
         Ok(())
     }
 
@@ -318,17 +326,21 @@ impl Pending {
         bars: &Bars,
     ) -> Result<(), Failure> {
         while !self.is_empty() {
-            let record = tail.next().await?;
-            learn(codec, &record).await?;
-            let value = record.value.as_deref().unwrap_or_default();
-            let completed = codec
-                .decode::<Completed>(value)
-                .map_err(|error| Failure::fatal(format!("completion cannot be read: {error}")))?;
-            self.hear(completed, report);
+            self.hear(next_completed(tail, codec).await?, report);
             bars.left(self.len());
         }
         Ok(())
     }
+}
+
+/// The next document that reaches an end.
+pub async fn next_completed(tail: &mut Tail, codec: &Codec) -> Result<Completed, Failure> {
+    let record = tail.next().await?;
+    learn(codec, &record).await?;
+    let value = record.value.as_deref().unwrap_or_default();
+    codec
+        .decode(value)
+        .map_err(|error| Failure::fatal(format!("completion cannot be read: {error}")))
 }
 
 /// Rounds to milliseconds, for the summary.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use collect::{COLLECT, Collector, Kept, Orphan, Removal, Tally};
 pub use named::{Heard, Named, naming};
+pub use whose::{Whose, whose};
 pub use why::Why;
 
 use crate::cli::{CollectArgs, ObjectsCommand};

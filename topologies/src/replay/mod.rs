@@ -2,6 +2,7 @@
 
 mod again;
 mod plan;
+mod reopen;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -13,16 +14,18 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 pub use again::again;
-pub use plan::{Plan, Span, Versions};
+pub use plan::{Plan, Span, Versions, groups_done};
+use reopen::Reopened;
 
 use crate::cli::ReplayArgs;
 use crate::commands::print;
 use crate::config::Config;
 use crate::ingest::seconds_since;
+use crate::network::Network;
 use crate::pipeline::{Parts, Pipeline, StageSpec, check_names, group_of, topology};
-use crate::session::{DRAIN, Session, Working, load_craft, stop_on_signals};
+use crate::session::{Beside, DRAIN, Working, load_craft, stop_on_signals};
 use crate::streams::Streams;
-use crate::system::{Folder, Log};
+use crate::system::{Folder, Log, Ownership};
 use crate::workers::{self, OWNERS};
 
 /// Scripts rely on these fields.
@@ -39,10 +42,24 @@ pub struct Replayed {
     pub seconds: f64,
     pub interrupted: bool,
     pub dry_run: bool,
+    /// Of `--reopen`: documents that readers saw before, and that were not finished again.
+    #[serde(default)]
+    pub unfinished: u64,
 }
 
 pub async fn replay(config: &Config, args: &ReplayArgs, json: bool) -> Result<u8, Failure> {
     let stage = stage_of(&args.stage)?;
+    if args.reopen && (args.since.is_some() || args.resume.is_some()) {
+        return Err(Failure::fatal(
+            "replay --reopen goes with --beginning or --document: what is reopened has to be done again",
+        ));
+    }
+    if args.reopen && stage.name != "split" {
+        return Err(Failure::fatal(format!(
+            "replay {} --reopen: only split sees all of a document: replay split --beginning --reopen",
+            stage.name
+        )));
+    }
     let stop = Stop::new();
     stop_on_signals(&stop)?;
     let mut place = Place::open(config, &stage, args.dry_run, stop.clone()).await?;
@@ -58,7 +75,8 @@ pub async fn replay(config: &Config, args: &ReplayArgs, json: bool) -> Result<u8
         );
         return Ok(1);
     }
-    Ok(if replayed.dead_letters == 0 { 0 } else { 2 })
+    let done = replayed.dead_letters == 0 && replayed.unfinished == 0;
+    Ok(if done { 0 } else { 2 })
 }
 
 fn stage_of(name: &str) -> Result<StageSpec, Failure> {
@@ -77,7 +95,7 @@ fn stage_of(name: &str) -> Result<StageSpec, Failure> {
 enum Place {
     /// Beside the live stages, in their own process.
     Within(Box<Working>),
-    /// In a process without stores.
+    /// In a process without a data folder.
     Without(Arc<Parts>, Arc<Log>),
     /// Nowhere: only counted.
     Counting(Arc<Log>, Option<Folder>),
@@ -90,7 +108,8 @@ impl Place {
         dry_run: bool,
         stop: Stop,
     ) -> Result<Self, Failure> {
-        let needs_stores = OWNERS.contains(&stage.name);
+        // On the network they are opened like everything else.
+        let needs_stores = OWNERS.contains(&stage.name) && Network::of(config).is_none();
         if config.is_shared() && (dry_run || !needs_stores) {
             let log = Arc::new(Log::of_cluster(config).await?);
             if dry_run {
@@ -99,12 +118,12 @@ impl Place {
             let parts = workers::parts(config, log.clone(), &[stage.name.to_owned()]).await?;
             return Ok(Self::Without(Arc::new(parts), log));
         }
-        match Session::open(config)? {
-            Session::Owner(folder) if dry_run => {
+        match Folder::take(&config.data)? {
+            Ownership::Ours(folder) if dry_run => {
                 let log = Arc::new(Log::open(config, folder.path()).await?);
                 Ok(Self::Counting(log, Some(folder)))
             }
-            Session::Owner(folder) => {
+            Ownership::Ours(folder) => {
                 // All that is of the folder: what is done again is worked off here as well.
                 let stages: Vec<String> = match config.is_shared() {
                     true => OWNERS.map(str::to_owned).to_vec(),
@@ -113,13 +132,17 @@ impl Place {
                 let working = Working::start(config, folder, &stages, stop).await?;
                 Ok(Self::Within(Box::new(working)))
             }
-            Session::Beside(beside) if dry_run => Ok(Self::Counting(beside.log().await?, None)),
-            Session::Beside(_) if needs_stores => Err(Failure::fatal(format!(
+            Ownership::Others(owner) if dry_run => {
+                let log = Beside::of(config, owner).log().await?;
+                Ok(Self::Counting(log, None))
+            }
+            Ownership::Others(_) if needs_stores => Err(Failure::fatal(format!(
                 "replay {}: another process owns the data folder with its stores: stop it first, \
                  the replay then runs its stages itself",
                 stage.name
             ))),
-            Session::Beside(beside) => {
+            Ownership::Others(owner) => {
+                let beside = Beside::of(config, owner);
                 let stores = workers::beside_owner(config)?;
                 let craft = load_craft(config).await?;
                 let log = beside.log().await?;
@@ -183,9 +206,14 @@ impl Place {
             seconds: 0.0,
             interrupted: false,
             dry_run: args.dry_run,
+            unfinished: 0,
         };
         let Some(parts) = self.parts() else {
             return Ok(replayed);
+        };
+        let reopened = match args.reopen {
+            true => Some(Reopened::begin(&parts, log, |id| plan.is_of(id)).await?),
+            false => None,
         };
         if !resumed {
             plan.begin(log, parts.sink.as_ref()).await?;
@@ -204,6 +232,9 @@ impl Place {
             plan.done(log, parts.sink.as_ref(), replayed.replayed)
                 .await?;
             self.worked_off(&stop).await?;
+            if let Some(reopened) = reopened {
+                replayed.unfinished = reopened.finish(&parts, log, &stop).await? as u64;
+            }
         }
         Ok(replayed)
     }
@@ -324,10 +355,17 @@ impl Replayed {
                 self.planned, self.stage
             );
         }
-        format!(
+        let mut out = format!(
             "replay {}: {} of {} records done again by {}, {} dead letters, {:.1} s\n",
             self.id, self.replayed, self.planned, self.stage, self.dead_letters, self.seconds
-        )
+        );
+        if self.unfinished > 0 {
+            out.push_str(&format!(
+                "{} documents were not finished again: audit --repair tells which\n",
+                self.unfinished
+            ));
+        }
+        out
     }
 }
 

@@ -102,7 +102,7 @@ impl Plan {
     }
 
     pub fn group(&self) -> String {
-        format!("{}.replay.{}", group_of(&self.stage), self.id)
+        group_for(&self.stage, &self.id)
     }
 
     /// One past the last record to do again, by partition.
@@ -116,6 +116,14 @@ impl Plan {
     pub fn wanted(&self) -> Wanted {
         let plan = self.clone();
         Box::new(move |record| plan.wants(record))
+    }
+
+    /// Whether records of this document may be among those that are done again.
+    pub fn is_of(&self, document: Uuid) -> bool {
+        match self.span {
+            Span::Beginning | Span::Since(_) => true,
+            Span::Document(id) => id == document,
+        }
     }
 
     fn wants(&self, record: &Record) -> bool {
@@ -210,6 +218,21 @@ impl Plan {
         let record = audited(&log.codec, &actor(), action, detail)?;
         sink.produce(vec![record]).await
     }
+}
+
+/// The groups of replays that are done. Nobody will go on with them.
+pub async fn groups_done(log: &Log) -> Result<HashSet<String>, Failure> {
+    let audits = read_topic(&log.kafka, &log.codec, topics::AUDIT).await?;
+    let done = audits.into_iter().filter_map(|entry| entry.value);
+    let group = |audit: Audit| {
+        let (id, stage) = (audit.detail.get(ID)?, audit.detail.get("stage")?);
+        (audit.action == DONE).then(|| group_for(stage, id))
+    };
+    Ok(done.filter_map(group).collect())
+}
+
+fn group_for(stage: &str, id: &str) -> String {
+    format!("{}.replay.{id}", group_of(stage))
 }
 
 /// The newest version of each document so far, and where it lies.

@@ -200,7 +200,7 @@ impl Admin {
     }
 
     /// Settings in force of those of the topics that are there.
-    async fn settings(
+    pub(super) async fn settings(
         &self,
         specs: &[TopicSpec],
         cluster: &Cluster,

@@ -69,20 +69,29 @@ impl VectorCache for BlobVectorCache {
         self.blobs.write(&key, encode(&known)).await
     }
 
+    async fn count(&self, group: &str, document: Uuid) -> Result<u64, Failure> {
+        let mut count = 0;
+        for stored in self.blobs.list(&folder(group, document)).await? {
+            // One that cannot be read still lies there.
+            count += self.load(&stored.key).await?.len().max(1);
+        }
+        Ok(count as u64)
+    }
+
     async fn forget(&self, group: &str, document: Uuid) -> Result<(), Failure> {
-        for stored in self
-            .blobs
-            .list(&format!("vectors/{}/{document}", part(group)))
-            .await?
-        {
+        for stored in self.blobs.list(&folder(group, document)).await? {
             self.blobs.delete(&stored.key).await?;
         }
         Ok(())
     }
 }
 
+fn folder(group: &str, document: Uuid) -> String {
+    format!("vectors/{}/{document}", part(group))
+}
+
 fn key(group: &str, document: Uuid, model: &str) -> String {
-    format!("vectors/{}/{document}/{}", part(group), part(model))
+    format!("{}/{}", folder(group, document), part(model))
 }
 
 /// One part of a key: a slash in it must not make two.

@@ -39,6 +39,8 @@ pub trait VectorCache: Send + Sync {
         model: &str,
         vectors: &[(String, Vec<f32>)],
     ) -> Result<(), Failure>;
+    /// Vectors kept of a document.
+    async fn count(&self, group: &str, document: uuid::Uuid) -> Result<u64, Failure>;
     /// Forgets every vector of a document.
     async fn forget(&self, group: &str, document: uuid::Uuid) -> Result<(), Failure>;
 }

@@ -75,6 +75,11 @@ impl VectorCache for Cache {
         }
         Ok(())
     }
+    async fn count(&self, group: &str, document: Uuid) -> Result<u64, Failure> {
+        let known = self.0.lock().unwrap();
+        let of_it = known.keys().filter(|it| it.0 == group && it.1 == document);
+        Ok(of_it.count() as u64)
+    }
     async fn forget(&self, _group: &str, document: Uuid) -> Result<(), Failure> {
         self.0.lock().unwrap().retain(|key, _| key.1 != document);
         Ok(())

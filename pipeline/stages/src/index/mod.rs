@@ -16,8 +16,8 @@ use penstock_runtime::{Batch, BatchStage, Emit, Failure, Verdict};
 use penstock_schemas::{Embedding, Indexed};
 
 pub use collection::{
-    BM25, CollectionSpec, DENSE, DenseVector, Distance, Hnsw, IndexType, Modifier, PayloadIndex,
-    SparseVector, SparseVectors, Vectors,
+    BM25, CollectionSpec, Compression, DENSE, DenseVector, Distance, Hnsw, IndexType, Modifier,
+    PayloadIndex, Quantization, QuantizationKind, SparseVector, SparseVectors, StrictMode, Vectors,
 };
 pub use fuse::fuse;
 pub use payload::payload;

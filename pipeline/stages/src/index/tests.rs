@@ -4,6 +4,7 @@ use penstock_runtime::{Input, Note};
 use uuid::Uuid;
 
 use super::*;
+use crate::scope::Scope;
 
 /// Remembers each insert; fails while told to.
 #[derive(Default)]
@@ -31,6 +32,9 @@ impl VectorStore for Remembers {
     async fn drop_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
         unreachable!("index only inserts")
     }
+    async fn remove_chunks(&self, _: &[Uuid]) -> Result<(), Failure> {
+        unreachable!("index only inserts")
+    }
     async fn search(&self, _: &Search) -> Result<Vec<Hit>, Failure> {
         unreachable!("index only inserts")
     }
@@ -44,6 +48,9 @@ impl VectorStore for Remembers {
         Ok(self.model.clone())
     }
     async fn count(&self) -> Result<u64, Failure> {
+        unreachable!("index only inserts")
+    }
+    async fn count_of(&self, _: &Scope) -> Result<u64, Failure> {
         unreachable!("index only inserts")
     }
     async fn health(&self) -> Result<String, Failure> {

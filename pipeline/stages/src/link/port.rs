@@ -5,6 +5,8 @@ use penstock_runtime::Failure;
 use penstock_schemas::Chunk;
 use uuid::Uuid;
 
+use crate::scope::Scope;
+
 /// An entity found in a passage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
@@ -40,13 +42,19 @@ pub struct Neighbour {
     pub fields: BTreeMap<String, String>,
 }
 
-/// A chunk node as `audit` sees it.
+/// A chunk node as `audit` sees it. What it lacks, or has as something else than it should be, is nil, empty, false or -1
+/// here: a node is never left out because it is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkRef {
     pub chunk_guid: Uuid,
     pub document_guid: Uuid,
     pub edition: Uuid,
+    pub version: Uuid,
+    pub group: String,
     pub visible: bool,
+    pub part: i32,
+    pub ordinal: i32,
+    pub content_hash: String,
 }
 
 /// What is in the graph, counted.
@@ -79,12 +87,18 @@ pub trait GraphStore: Send + Sync {
     /// Deletes the document's chunk nodes of these editions and of no other, sections and document nodes left without
     /// chunks, and entities nobody mentions any more.
     async fn drop_editions(&self, document: Uuid, editions: &[Uuid]) -> Result<(), Failure>;
+    /// Deletes these chunk nodes, whatever they say of themselves, and what they alone held up, as `drop_editions` does.
+    async fn remove_chunks(&self, chunks: &[Uuid]) -> Result<(), Failure>;
+    /// Deletes what `counts` calls dangling.
+    async fn remove_dangling(&self) -> Result<(), Failure>;
     /// Neighbours of each chunk, in order of `chunks`: its section and document, the chunks before and after it, the entities it mentions.
     async fn neighbours(&self, chunks: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure>;
-    /// Every chunk node, `limit` at a time: start with none, go on with the last id of the page before.
+    /// Every chunk node in the order of ids, `limit` at a time: start with none, go on with the last id of the page before.
     async fn scroll(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<ChunkRef>, Failure>;
     /// Every visible node and edge in a canonical order, as JSON lines with ids; for comparisons.
     async fn dump(&self) -> Result<Vec<String>, Failure>;
+    /// Nodes of a document (itself, its sections and chunks, visible or not); of a group, sources and entities as well.
+    async fn count_of(&self, scope: &Scope) -> Result<u64, Failure>;
     async fn counts(&self) -> Result<GraphCounts, Failure>;
     /// One line on how it is, or what is wrong.
     async fn health(&self) -> Result<String, Failure>;

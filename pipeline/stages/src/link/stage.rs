@@ -64,6 +64,7 @@ mod tests {
 
     use super::*;
     use crate::link::{ChunkRef, GraphCounts, Neighbour};
+    use crate::scope::Scope;
 
     /// Remembers what was written, and fails as told.
     #[derive(Default)]
@@ -93,6 +94,12 @@ mod tests {
         async fn drop_editions(&self, _: Uuid, _: &[Uuid]) -> Result<(), Failure> {
             Ok(())
         }
+        async fn remove_chunks(&self, _: &[Uuid]) -> Result<(), Failure> {
+            Ok(())
+        }
+        async fn remove_dangling(&self) -> Result<(), Failure> {
+            Ok(())
+        }
         async fn neighbours(&self, _: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure> {
             Ok(Vec::new())
         }
@@ -101,6 +108,9 @@ mod tests {
         }
         async fn dump(&self) -> Result<Vec<String>, Failure> {
             Ok(Vec::new())
+        }
+        async fn count_of(&self, _: &Scope) -> Result<u64, Failure> {
+            Ok(0)
         }
         async fn counts(&self) -> Result<GraphCounts, Failure> {
             Ok(GraphCounts::default())

@@ -334,6 +334,12 @@ impl From<OpenEdition> for Edition {
     }
 }
 
+/// What an open edition has in the vector store and in the graph, as far as the ledger knows.
+pub fn stored_of(open: OpenEdition) -> (HashSet<Uuid>, HashSet<Uuid>) {
+    let edition = Edition::from(open);
+    (edition.indexed, edition.linked)
+}
+
 /// Ids as 16 bytes each.
 fn pack(ids: &[Uuid]) -> Bytes {
     ids.iter().flat_map(|id| *id.as_bytes()).collect()

@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub use collect::collect_blobs;
+pub use edition::stored_of;
 pub use manifest::{Manifest, is_manifest, manifest_key};
 pub use port::{Claim, LedgerLog, Newest, TERM, document_of, term_of};
 pub use settled::{Settled, SettledRoute};

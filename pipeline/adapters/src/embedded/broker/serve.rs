@@ -4,14 +4,18 @@ use rama::layer::{MapErrLayer, MapStateLayer};
 use rama::{Context, Layer as _, Service};
 use tansu_broker::coordinator::group::administrator::Controller;
 use tansu_broker::{Error, service};
+use tansu_sans_io::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
 use tansu_sans_io::delete_topics_response::DeletableTopicResult;
 use tansu_sans_io::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use tansu_sans_io::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use tansu_sans_io::{
-    ApiKey as _, DeleteTopicsRequest, DeleteTopicsResponse, DescribeGroupsRequest, ErrorCode,
-    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, ProduceRequest, ProduceResponse,
+    ApiKey as _, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
+    DeleteTopicsResponse, DescribeGroupsRequest, ErrorCode, FetchRequest, ListOffsetsRequest,
+    ListOffsetsResponse, ProduceRequest, ProduceResponse,
 };
 use tansu_service::{
     BytesFrameLayer, FrameRequestLayer, FrameRouteBuilder, FrameRouteService, TcpBytesLayer,
@@ -24,6 +28,7 @@ use tokio::task::JoinSet;
 use super::fetch::Fetch;
 use super::groups::{DescribeGroups, Members};
 use super::log::{Log, Result};
+use super::upkeep;
 
 /// ListOffsets' names for the ends of a partition.
 const LATEST: i64 = -1;
@@ -117,6 +122,7 @@ fn ours(routes: Routes, log: &Log, members: &Members) -> Result<Routes> {
     let routes = route!(routes, log, FetchRequest, Fetch);
     let routes = route!(routes, log, ListOffsetsRequest, ListOffsets);
     let routes = route!(routes, log, DeleteTopicsRequest, DeleteTopics);
+    let routes = route!(routes, log, DeleteRecordsRequest, DeleteRecords);
     Ok(route!(
         routes,
         members,
@@ -303,5 +309,48 @@ impl Service<Log, DeleteTopicsRequest> for DeleteTopics {
         Ok(DeleteTopicsResponse::default()
             .throttle_time_ms(Some(0))
             .responses(Some(responses)))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct DeleteRecords;
+
+impl Service<Log, DeleteRecordsRequest> for DeleteRecords {
+    type Response = DeleteRecordsResponse;
+    type Error = Error;
+
+    async fn serve(
+        &self,
+        context: Context<Log>,
+        request: DeleteRecordsRequest,
+    ) -> Result<DeleteRecordsResponse> {
+        let log = context.state();
+        let mut topics = Vec::new();
+        for topic in request.topics.unwrap_or_default() {
+            let mut partitions = Vec::new();
+            for partition in topic.partitions.unwrap_or_default() {
+                let number = partition.partition_index;
+                let (code, first) =
+                    match upkeep::purge(log, &topic.name, number, partition.offset).await? {
+                        Ok(first) => (ErrorCode::None, first),
+                        Err(code) => (code, -1),
+                    };
+                partitions.push(
+                    DeleteRecordsPartitionResult::default()
+                        .partition_index(number)
+                        .low_watermark(first)
+                        .error_code(code.into()),
+                );
+            }
+            topics.push(
+                DeleteRecordsTopicResult::default()
+                    .name(topic.name)
+                    .partitions(Some(partitions)),
+            );
+        }
+        upkeep::give_back(log).await?;
+        Ok(DeleteRecordsResponse::default()
+            .throttle_time_ms(0)
+            .topics(Some(topics)))
     }
 }

@@ -265,6 +265,44 @@ async fn what_is_trimmed_gives_its_space_back_and_offsets_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_are_deleted_on_request_out_of_the_middle_of_a_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let (broker, config, _) = bare(dir.path()).await;
+    let admin = Admin::new(&config).unwrap();
+    admin
+        .ensure_topics(&[spec("d", false, Some(1))], 1, 1)
+        .await
+        .unwrap();
+    let sink = KafkaSink::new(&config).unwrap();
+    let secret = "the pilot boards at the buoy";
+    let batch = (0..6).map(|number| match number {
+        0..3 => record("d", "k", &format!("{secret} {number}")),
+        _ => record("d", "k", "open"),
+    });
+    sink.produce(batch.collect()).await.unwrap();
+    let offsets = async || -> Vec<i64> {
+        let records = all(&config, "d").await;
+        records.into_iter().map(|it| it.0).collect()
+    };
+    let delete = async |before: i64| admin.delete_records("d", &[(0, before)].into()).await;
+    delete(3).await.unwrap();
+    assert_eq!(offsets().await, [3, 4, 5]);
+    // Again, and less: what is gone stays gone.
+    delete(1).await.unwrap();
+    assert_eq!(offsets().await, [3, 4, 5]);
+    assert!(delete(99).await.is_err());
+    let lag = lags(&config, "g", "d").await.unwrap();
+    assert_eq!((lag[0].first, lag[0].end), (3, 6));
+    sink.produce(vec![record("d", "k", "more")]).await.unwrap();
+    assert_eq!(offsets().await, [3, 4, 5, 6]);
+    delete(7).await.unwrap();
+    assert!(offsets().await.is_empty());
+    let keeping = admin.keeping(&[spec("d", false, Some(1))]).await.unwrap();
+    assert_eq!(keeping["d"].retention, Some(3_600_000));
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn retention_moves_the_beginning_and_a_topic_may_become_empty() {
     let dir = tempfile::tempdir().unwrap();
     let (broker, config, log) = bare(dir.path()).await;

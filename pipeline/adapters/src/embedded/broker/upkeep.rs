@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use libsql::{Connection, TransactionBehavior, params};
-use tansu_sans_io::ConfigResource;
 use tansu_sans_io::record::{deflated, inflated};
+use tansu_sans_io::{ConfigResource, ErrorCode};
 use tansu_storage::Storage;
 
 use super::log::{Log, Result};
@@ -190,8 +190,73 @@ pub(super) async fn trim(log: &Log, positions: &[(String, i32, i64)]) -> Result<
             }
         }
     }
+    give_back(log).await
+}
+
+/// Gives free space back to the file system.
+pub(super) async fn give_back(log: &Log) -> Result<()> {
     query(log, "pragma incremental_vacuum").await?;
     query(log, "pragma wal_checkpoint(truncate)").await
+}
+
+/// Drops every record before `offset` (-1: all that are there), also out of the batch that it stands in. Returns the first
+/// offset then.
+pub(super) async fn purge(
+    log: &Log,
+    topic: &str,
+    number: i32,
+    offset: i64,
+) -> Result<Result<i64, ErrorCode>> {
+    let Some(standing) = log.standing(topic, number).await? else {
+        return Ok(Err(ErrorCode::UnknownTopicOrPartition));
+    };
+    if offset < -1 || offset > standing.high {
+        return Ok(Err(ErrorCode::OffsetOutOfRange));
+    }
+    let first = match offset {
+        -1 => standing.high,
+        _ => offset.max(standing.first),
+    };
+    let writer = log.writer().lock().await;
+    let tx = writer
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .await?;
+    tx.execute(
+        "delete from batch where partition = ?1 and last < ?2",
+        params![standing.id, first],
+    )
+    .await?;
+    let mut rows = tx
+        .query(
+            "select last, data from batch where partition = ?1 order by last limit 1",
+            params![standing.id],
+        )
+        .await?;
+    if let Some(row) = rows.next().await? {
+        let last: i64 = row.get(0)?;
+        let mut found = inflated::Batch::try_from(batch(row.get(1)?)?)?;
+        drop(rows);
+        if found.base_offset < first {
+            let base = found.base_offset;
+            found
+                .records
+                .retain(|record| base + i64::from(record.offset_delta) >= first);
+            let data = Bytes::from(deflated::Batch::try_from(found)?);
+            tx.execute(
+                "update batch set data = ?3 where partition = ?1 and last = ?2",
+                params![standing.id, last, data.as_ref()],
+            )
+            .await?;
+        }
+    }
+    tx.execute(
+        "update partition set first = ?2 where id = ?1",
+        params![standing.id, first],
+    )
+    .await?;
+    tx.commit().await?;
+    log.stands(topic, number, |standing| standing.first = first);
+    Ok(Ok(first))
 }
 
 /// Keeps the newest record of each key; records without one stay. Offsets stay too, so gaps appear.

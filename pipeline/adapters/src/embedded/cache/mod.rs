@@ -81,6 +81,17 @@ impl VectorCache for SqlVectorCache {
         self.db.call(put).await
     }
 
+    async fn count(&self, group: &str, document: Uuid) -> Result<u64, Failure> {
+        let group = group.to_owned();
+        let count = move |db: &Db| {
+            let key = params![document.as_bytes().to_vec(), group];
+            let query = "SELECT count(*) FROM vectors WHERE document = ? AND tenant = ?";
+            let found = db.rows(query, key, |row| row.integer(0))?;
+            Ok(u64::try_from(found.into_iter().sum::<i64>()).unwrap_or(0))
+        };
+        self.db.call(count).await
+    }
+
     async fn forget(&self, group: &str, document: Uuid) -> Result<(), Failure> {
         let group = group.to_owned();
         let forget = move |db: &Db| {
@@ -130,7 +141,9 @@ mod tests {
         check("g", a, "m", Some(vec![0.5, -1.0])).await;
         check("other", a, "m", None).await;
         check("g", a, "n", None).await;
+        assert_eq!(cache.count("g", a).await.unwrap(), 1);
         cache.forget("g", a).await.unwrap();
+        assert_eq!(cache.count("g", a).await.unwrap(), 0);
         check("g", a, "m", None).await;
         check("g", b, "m", Some(vec![0.5, -1.0])).await;
     }

@@ -15,6 +15,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use penstock_runtime::Failure;
 use penstock_stages::link::{ChunkRef, GraphCounts, GraphStore, Linked, Neighbour};
+use penstock_stages::scope::Scope;
 use uuid::Uuid;
 
 use super::sql::{Db, DbThread};
@@ -72,6 +73,15 @@ impl GraphStore for SqlGraph {
             .await
     }
 
+    async fn remove_chunks(&self, chunks: &[Uuid]) -> Result<(), Failure> {
+        let chunks = chunks.to_vec();
+        self.call(move |db| sweep::remove_chunks(db, &chunks)).await
+    }
+
+    async fn remove_dangling(&self) -> Result<(), Failure> {
+        self.call(sweep::remove_dangling).await
+    }
+
     async fn neighbours(&self, chunks: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure> {
         let chunks = chunks.to_vec();
         self.call(move |db| read::neighbours(db, &chunks)).await
@@ -83,6 +93,11 @@ impl GraphStore for SqlGraph {
 
     async fn dump(&self) -> Result<Vec<String>, Failure> {
         self.call(dump::dump).await
+    }
+
+    async fn count_of(&self, scope: &Scope) -> Result<u64, Failure> {
+        let scope = scope.clone();
+        self.call(move |db| read::count_of(db, &scope)).await
     }
 
     async fn counts(&self) -> Result<GraphCounts, Failure> {

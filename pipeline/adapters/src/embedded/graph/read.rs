@@ -1,17 +1,14 @@
 //! What the graph says: to `query`, to `audit`, and to comparisons.
 
-use std::collections::BTreeMap;
-
 use libsql::params;
 use penstock_runtime::Failure;
 use penstock_schemas::About;
 use penstock_stages::link::{ChunkRef, GraphCounts, Neighbour};
+use penstock_stages::scope::Scope;
 use uuid::Uuid;
 
 use super::super::sql::{Columns, Db, Prepared, id};
-
-/// How much of a chunk's text stands for it as a name, in characters.
-const EXCERPT: usize = 80;
+use crate::graph::{excerpt, plain};
 
 pub(super) fn neighbours(db: &Db, chunks: &[Uuid]) -> Result<Vec<Vec<Neighbour>>, Failure> {
     let reads = Reads::prepare(db)?;
@@ -77,44 +74,48 @@ impl<'a> Reads<'a> {
     }
 }
 
-fn plain(relation: &str, label: &str, name: String) -> Neighbour {
-    Neighbour {
-        relation: relation.into(),
-        label: label.into(),
-        name,
-        fields: BTreeMap::new(),
-    }
-}
-
-/// The beginning of a text on one line.
-fn excerpt(text: &str) -> String {
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-        if line.chars().count() > EXCERPT {
-            return line.chars().take(EXCERPT).chain(['…']).collect();
-        }
-    }
-    line
-}
-
 pub(super) fn scroll(db: &Db, after: Option<Uuid>, limit: usize) -> Result<Vec<ChunkRef>, Failure> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     db.rows(
-        "SELECT chunk, document, edition, visible FROM chunks WHERE ?1 IS NULL OR chunk > ?1 ORDER BY chunk LIMIT ?2",
+        "SELECT c.chunk, c.document, c.edition, c.visible, e.version, coalesce(d.tenant, ''), c.part, c.ordinal, c.content_hash \
+         FROM chunks c LEFT JOIN editions e ON e.document = c.document AND e.edition = c.edition \
+         LEFT JOIN documents d ON d.document = c.document \
+         WHERE ?1 IS NULL OR c.chunk > ?1 ORDER BY c.chunk LIMIT ?2",
         params![after.map(id), limit],
         |row: &Columns| {
             Ok(ChunkRef {
                 chunk_guid: row.id(0)?,
                 document_guid: row.id(1)?,
                 edition: row.id(2)?,
+                version: row.maybe_id(4)?.unwrap_or_default(),
+                group: row.text(5)?,
                 visible: row.integer(3)? == 1,
+                part: i32::try_from(row.integer(6)?).unwrap_or(-1),
+                ordinal: i32::try_from(row.integer(7)?).unwrap_or(-1),
+                content_hash: row.text(8)?,
             })
         },
     )
+}
+
+pub(super) fn count_of(db: &Db, scope: &Scope) -> Result<u64, Failure> {
+    let found = match scope {
+        Scope::Document(document) => db.rows(
+            "SELECT count(*) FROM documents WHERE document = ?1 UNION ALL \
+             SELECT count(*) FROM sections WHERE document = ?1 UNION ALL SELECT count(*) FROM chunks WHERE document = ?1",
+            [id(*document)],
+            |row| row.integer(0),
+        ),
+        Scope::Group(name) => db.rows(
+            "SELECT count(*) FROM sources WHERE tenant = ?1 UNION ALL SELECT count(*) FROM entities WHERE tenant = ?1 \
+             UNION ALL SELECT count(*) FROM documents WHERE tenant = ?1 \
+             UNION ALL SELECT count(*) FROM sections s JOIN documents d ON d.document = s.document WHERE d.tenant = ?1 \
+             UNION ALL SELECT count(*) FROM chunks c JOIN documents d ON d.document = c.document WHERE d.tenant = ?1",
+            params![name.as_str()],
+            |row| row.integer(0),
+        ),
+    };
+    Ok(u64::try_from(found?.into_iter().sum::<i64>()).unwrap_or(0))
 }
 
 pub(super) fn counts(db: &Db) -> Result<GraphCounts, Failure> {

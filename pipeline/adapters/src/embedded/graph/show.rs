@@ -7,6 +7,7 @@ use penstock_runtime::Failure;
 use uuid::Uuid;
 
 use super::super::sql::{Db, id, json};
+use crate::graph::rank;
 
 /// Shows `edition`: its chunks visible and joined by NEXT along `order`, every other edition's hidden, the document's
 /// properties its own, and the fields of every entity involved derived anew. An edition that is older than the one
@@ -99,17 +100,6 @@ fn state_facts(db: &Db, document: Uuid, edition: Uuid) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Orders what mentions state of a field, best first: the newest version of a document, then the place in it. Chunk ids
-/// are no part of it: they differ from run to run, and the same documents must give the same graph.
-fn rank(version: Uuid, document: Uuid, place: [i64; 3]) -> Vec<u8> {
-    let mut rank = (!version.as_u128()).to_be_bytes().to_vec();
-    rank.extend_from_slice(document.as_bytes());
-    for number in place {
-        rank.extend_from_slice(&number.to_be_bytes());
-    }
-    rank
 }
 
 /// NEXT along `order`.

@@ -56,6 +56,46 @@ pub(super) fn drop_editions(db: &Db, document: Uuid, editions: &[Uuid]) -> Resul
     derive(db, &touched)
 }
 
+/// Deletes these chunks, of whichever documents.
+pub(super) fn remove_chunks(db: &Db, chunks: &[Uuid]) -> Result<(), Failure> {
+    let document = db.prepare("SELECT document FROM chunks WHERE chunk = ?1")?;
+    let mentioned = db.prepare("SELECT DISTINCT entity FROM mentions WHERE chunk = ?1")?;
+    let delete = db.prepare("DELETE FROM chunks WHERE chunk = ?1")?;
+    let (mut touched, mut documents) = (BTreeSet::new(), BTreeSet::new());
+    for chunk in chunks {
+        touched.extend(mentioned.rows([id(*chunk)], |row| row.id(0))?);
+        documents.extend(document.first([id(*chunk)], |row| row.id(0))?);
+        delete.run([id(*chunk)])?;
+    }
+    for document in documents {
+        forget_empty(db, document)?;
+    }
+    derive(db, &touched)
+}
+
+/// Deletes what `counts` finds dangling. From the edges to what they join: one may hold up the next.
+pub(super) fn remove_dangling(db: &Db) -> Result<(), Failure> {
+    for sql in [
+        "DELETE FROM chunks WHERE NOT EXISTS (SELECT 1 FROM documents d WHERE d.document = chunks.document)",
+        "UPDATE chunks SET section = NULL WHERE section IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM sections s WHERE s.section = chunks.section)",
+        "DELETE FROM next_chunks WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.chunk = next_chunks.chunk) \
+         OR NOT EXISTS (SELECT 1 FROM chunks c WHERE c.chunk = next_chunks.following)",
+        "DELETE FROM mentions WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.chunk = mentions.chunk) \
+         OR NOT EXISTS (SELECT 1 FROM entities e WHERE e.entity = mentions.entity)",
+        "DELETE FROM facts WHERE NOT EXISTS (SELECT 1 FROM mentions m WHERE m.entity = facts.entity AND m.chunk = facts.chunk)",
+        "DELETE FROM entities WHERE NOT EXISTS (SELECT 1 FROM mentions m WHERE m.entity = entities.entity)",
+        "DELETE FROM sections WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.section = sections.section)",
+        "DELETE FROM documents WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.document = documents.document) \
+         OR NOT EXISTS (SELECT 1 FROM sources s WHERE s.source = documents.source)",
+        "DELETE FROM sources WHERE NOT EXISTS (SELECT 1 FROM documents d WHERE d.source = sources.source) \
+         AND NOT EXISTS (SELECT 1 FROM editions e WHERE e.source = sources.source)",
+    ] {
+        db.run(sql, ())?;
+    }
+    Ok(())
+}
+
 /// Drops sections, editions, the document and its source where nothing is left below them.
 fn forget_empty(db: &Db, document: Uuid) -> Result<(), Failure> {
     for sql in [

@@ -4,9 +4,9 @@ use libsql::params;
 use penstock_runtime::Failure;
 use penstock_schemas::{Chunk, entity_guid};
 use penstock_stages::link::Linked;
-use uuid::Uuid;
 
 use super::super::sql::{Db, Prepared, id, json};
+use crate::graph::section_guid;
 
 /// Merges `rows`. A chunk that is there stays as it is, with its mentions: ids are derived from content, so it is the
 /// same, and what readers see never changes under them.
@@ -19,11 +19,6 @@ pub(super) fn write(db: &Db, rows: &[Linked]) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Derived from the edition's id, which no two documents share.
-fn section_guid(edition: Uuid, heading_path: &str) -> Uuid {
-    Uuid::new_v5(&edition, heading_path.as_bytes())
 }
 
 /// One prepared statement per table, used for every row.

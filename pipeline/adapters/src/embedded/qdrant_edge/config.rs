@@ -31,7 +31,7 @@ impl Search {
     pub fn of(spec: &CollectionSpec, points: usize) -> Self {
         let dense = &spec.vectors.dense;
         let bytes = points.saturating_mul(dense.size * size_of::<f32>());
-        match bytes / 1024 >= dense.hnsw.indexing_threshold {
+        match bytes / 1024 >= dense.hnsw.embedded_indexing_threshold {
             true => Self::Graph,
             false => Self::Scan,
         }
@@ -59,7 +59,9 @@ pub fn optimizers_config(spec: &CollectionSpec, search: Search) -> EdgeOptimizer
         Search::Graph => (None, Some(8)),
     };
     EdgeOptimizersConfig {
-        indexing_threshold: Some(SEGMENT_KB.min(spec.vectors.dense.hnsw.indexing_threshold)),
+        indexing_threshold: Some(
+            SEGMENT_KB.min(spec.vectors.dense.hnsw.embedded_indexing_threshold),
+        ),
         max_segment_size,
         default_segment_number,
         ..EdgeOptimizersConfig::default()

@@ -109,13 +109,38 @@ pub fn show(filter: Filter) -> UpdateOperation {
     }))
 }
 
-/// A point as audit sees it; none where the payload is not ours.
+/// Fields that `point_ref` reads.
+pub const AUDITED: [&str; 9] = [
+    "document_guid",
+    "edition",
+    "version",
+    "group_guid",
+    "visible",
+    "part",
+    "chunk_index",
+    "content_hash",
+    "model",
+];
+
+/// A point as audit sees it; none where its id is no chunk's.
 pub fn point_ref(record: &Record) -> Option<PointRef> {
+    let id = |name: &str| guid(record, name).unwrap_or_default();
+    let text = |name: &str| field(record, name).and_then(Value::as_str);
+    let text = |name: &str| text(name).unwrap_or_default().to_owned();
+    let number = |name: &str| i32::try_from(field(record, name)?.as_i64()?).ok();
+    let number = |name: &str| number(name).unwrap_or(-1);
     Some(PointRef {
         chunk_guid: chunk(record)?,
-        document_guid: guid(record, "document_guid")?,
-        edition: guid(record, "edition")?,
-        visible: field(record, "visible")?.as_bool()?,
+        document_guid: id("document_guid"),
+        edition: id("edition"),
+        version: id("version"),
+        group: text("group_guid"),
+        visible: field(record, "visible").and_then(Value::as_bool) == Some(true),
+        part: number("part"),
+        ordinal: number("chunk_index"),
+        content_hash: text("content_hash"),
+        model: text("model"),
+        dense: dense(record).unwrap_or_default(),
     })
 }
 

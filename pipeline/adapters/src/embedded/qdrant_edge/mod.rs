@@ -20,6 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use penstock_runtime::Failure;
 use penstock_stages::index::{CollectionSpec, DENSE, Hit, Point, PointRef, Search, VectorStore};
+use penstock_stages::scope::Scope;
 use qdrant_edge::{
     CountRequest, EdgeShard, Filter, OperationResult, Record, ScrollRequest, WithPayloadInterface,
     WithVector,
@@ -131,6 +132,14 @@ impl VectorStore for QdrantEdge {
         self.writer.write(fields::delete(filter)).await
     }
 
+    async fn remove_chunks(&self, chunks: &[Uuid]) -> Result<(), Failure> {
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let these = filter([fields::has_id(chunks)]);
+        self.writer.write(fields::delete(these)).await
+    }
+
     async fn search(&self, search: &Search) -> Result<Vec<Hit>, Failure> {
         if !search.dense.is_empty() {
             self.check_length("the query's vector", &search.dense)?;
@@ -159,7 +168,7 @@ impl VectorStore for QdrantEdge {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let with_payload = only(["document_guid", "edition", "visible"]);
+        let with_payload = only(fields::AUDITED);
         let records = self
             .read(move |shard| {
                 // The engine's offset is inclusive.
@@ -169,7 +178,7 @@ impl VectorStore for QdrantEdge {
                     limit: Some(wanted),
                     filter: None,
                     with_payload: Some(with_payload),
-                    with_vector: WithVector::Bool(false),
+                    with_vector: WithVector::Selector(vec![DENSE.to_owned()]),
                     order_by: None,
                 })?;
                 Ok(records)
@@ -233,15 +242,15 @@ impl VectorStore for QdrantEdge {
     }
 
     async fn count(&self) -> Result<u64, Failure> {
-        let count = self
-            .read(|shard| {
-                shard.count(CountRequest {
-                    filter: None,
-                    exact: true,
-                })
-            })
-            .await?;
-        Ok(count as u64)
+        self.counted(None).await
+    }
+
+    async fn count_of(&self, scope: &Scope) -> Result<u64, Failure> {
+        let of_it = match scope {
+            Scope::Document(id) => one_of("document_guid", [id]),
+            Scope::Group(name) => one_of("group_guid", [name]),
+        };
+        self.counted(Some(filter([of_it]))).await
     }
 
     async fn health(&self) -> Result<String, Failure> {
@@ -256,6 +265,15 @@ impl VectorStore for QdrantEdge {
 }
 
 impl QdrantEdge {
+    async fn counted(&self, filter: Option<Filter>) -> Result<u64, Failure> {
+        let request = CountRequest {
+            filter,
+            exact: true,
+        };
+        let count = self.read(move |shard| shard.count(request)).await?;
+        Ok(count as u64)
+    }
+
     fn check_length(&self, what: &str, vector: &[f32]) -> Result<(), Failure> {
         if vector.len() == self.dimension {
             return Ok(());

@@ -1,3 +1,7 @@
+use penstock_stages::link::ChunkRef;
+use penstock_stages::scope::Scope;
+use uuid::Uuid;
+
 use super::*;
 
 #[tokio::test]
@@ -35,6 +39,69 @@ async fn what_dangles_is_counted() {
             "after {damage}"
         );
     }
+    graph.remove_dangling().await.unwrap();
+    let counts = graph.counts().await.unwrap();
+    assert_eq!(counts.dangling, 0, "{counts:?}");
+}
+
+#[tokio::test]
+async fn chunks_go_by_name_with_what_they_held_up() {
+    let place = place();
+    let graph = SqlGraph::open(&place.file).unwrap();
+    let one = edition(
+        "a.md",
+        1,
+        &[&[("Load", LOAD, "")], &[("Date", "2025-01-01", "")]],
+    );
+    let other = edition("b.md", 1, &[&[("Load", LOAD, "")]]);
+    for it in [&one, &other] {
+        it.put(&graph).await;
+        it.show(&graph).await;
+    }
+    let count = async |scope: Scope| graph.count_of(&scope).await.unwrap();
+    let (document, group) = (one.lineage.document_guid, &one.lineage.group);
+    // Itself, a section, two chunks; of the group also a source, two entities, and the other document with its chunk.
+    assert_eq!(count(Scope::Document(document)).await, 4);
+    assert_eq!(count(Scope::Group(group.clone())).await, 9);
+    assert_eq!(count(Scope::Group("others".into())).await, 0);
+    graph.remove_chunks(&one.ids()[1..]).await.unwrap();
+    assert_eq!(count(Scope::Document(document)).await, 2);
+    graph.remove_chunks(&one.ids()).await.unwrap();
+    assert_eq!(count(Scope::Document(document)).await, 0);
+    assert_eq!(
+        count(Scope::Group(group.clone())).await,
+        4,
+        "the load is mentioned elsewhere"
+    );
+    assert_eq!(graph.counts().await.unwrap().dangling, 0);
+}
+
+#[tokio::test]
+async fn a_chunk_is_told_with_what_it_says_of_itself() {
+    let place = place();
+    let graph = SqlGraph::open(&place.file).unwrap();
+    let it = edition("a.md", 1, &[&[]]);
+    it.put(&graph).await;
+    let (chunk, lineage) = (&it.rows[0].chunk, &it.lineage);
+    let mut expect = ChunkRef {
+        chunk_guid: chunk.chunk_guid,
+        document_guid: lineage.document_guid,
+        edition: lineage.edition,
+        version: lineage.version,
+        group: lineage.group.clone(),
+        visible: false,
+        part: 0,
+        ordinal: 0,
+        content_hash: chunk.content_hash.clone(),
+    };
+    assert_eq!(graph.scroll(None, 9).await.unwrap(), [expect.clone()]);
+    // What is gone is not known, and the chunk is told all the same.
+    Db::open(&place.file)
+        .unwrap()
+        .batch("PRAGMA foreign_keys = OFF; DELETE FROM documents; DELETE FROM editions")
+        .unwrap();
+    (expect.version, expect.group) = (Uuid::nil(), String::new());
+    assert_eq!(graph.scroll(None, 9).await.unwrap(), [expect]);
 }
 
 #[tokio::test]
@@ -113,28 +180,4 @@ async fn health_is_one_line() {
         health.contains("0 chunks") && !health.contains('\n'),
         "{health}"
     );
-}
-#[tokio::test]
-async fn groups_never_meet() {
-    let place = place();
-    let graph = SqlGraph::open(&place.file).unwrap();
-    let ours = edition("a.md", 1, &[&[("Load", LOAD, "")]]);
-    ours.put(&graph).await;
-    let mut theirs = edition("a.md", 2, &[&[("Load", LOAD, "")]]);
-    for row in &mut theirs.rows {
-        row.chunk.lineage.group = "other".into();
-    }
-    let refused = graph.write(theirs.rows.clone()).await.unwrap_err();
-    assert_eq!(refused.class(), "poison", "{refused}");
-    assert_eq!(
-        graph.counts().await.unwrap().nodes,
-        4,
-        "a refused write leaves nothing"
-    );
-    // With an id of its own it is another document, and its load another entity.
-    for row in &mut theirs.rows {
-        row.chunk.lineage.document_guid = document_guid("other", "docs", "a.md");
-    }
-    graph.write(theirs.rows).await.unwrap();
-    assert_eq!(graph.counts().await.unwrap().nodes, 8);
 }

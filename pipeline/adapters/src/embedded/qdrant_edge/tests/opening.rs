@@ -132,7 +132,7 @@ async fn putting_in_order_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut spec = spec();
     // Some 16 bytes a vector: a graph from 64 vectors on.
-    spec.vectors.dense.hnsw.indexing_threshold = 1;
+    spec.vectors.dense.hnsw.embedded_indexing_threshold = 1;
     let store = QdrantEdge::open(dir.path(), &spec, DIMENSION).unwrap();
     let points: Vec<Point> = (0..3000)
         .map(|n| point(1 + n as u128 / 10, 1, n % 10, "brake"))

@@ -1,9 +1,11 @@
+use penstock_stages::link::GraphCounts;
+
 use super::*;
 
-#[tokio::test]
-async fn a_newer_edition_replaces_an_older_one_and_never_the_other_way() {
-    let place = place();
-    let graph = SqlGraph::open(&place.file).unwrap();
+pub(crate) async fn a_newer_edition_replaces_an_older_one_and_never_the_other_way(
+    world: &mut dyn World,
+) {
+    let graph = world.graph();
     let old = edition(
         "a.md",
         1,
@@ -21,11 +23,11 @@ async fn a_newer_edition_replaces_an_older_one_and_never_the_other_way() {
         2,
         &[&[("Driver", "Maria Keller", "employee_id=EMP-1042")], &[]],
     );
-    old.put(&graph).await;
-    old.show(&graph).await;
-    new.put(&graph).await;
+    old.put(graph).await;
+    old.show(graph).await;
+    new.put(graph).await;
     assert_eq!(
-        fields(&graph, "Maria Keller").await.unwrap(),
+        fields(graph, "Maria Keller").await.unwrap(),
         "status=active",
         "an invisible mention states nothing"
     );
@@ -49,10 +51,10 @@ async fn a_newer_edition_replaces_an_older_one_and_never_the_other_way() {
         "never two editions at once"
     );
     assert_eq!(
-        fields(&graph, "Maria Keller").await.unwrap(),
+        fields(graph, "Maria Keller").await.unwrap(),
         "employee_id=EMP-1042"
     );
-    assert_eq!(fields(&graph, LOAD).await, None);
+    assert_eq!(fields(graph, LOAD).await, None);
 
     let before = graph.dump().await.unwrap();
     graph
@@ -73,10 +75,8 @@ async fn a_newer_edition_replaces_an_older_one_and_never_the_other_way() {
     assert_eq!(graph.counts().await.unwrap().nodes, 6);
 }
 
-#[tokio::test]
-async fn what_the_last_run_does_not_name_is_swept() {
-    let place = place();
-    let graph = SqlGraph::open(&place.file).unwrap();
+pub(crate) async fn what_the_last_run_does_not_name_is_swept(world: &mut dyn World) {
+    let graph = world.graph();
     let it = edition(
         "a.md",
         1,
@@ -86,7 +86,7 @@ async fn what_the_last_run_does_not_name_is_swept() {
             &[],
         ],
     );
-    it.put(&graph).await;
+    it.put(graph).await;
     let (document, edition, ids) = (it.lineage.document_guid, it.lineage.edition, it.ids());
     graph.show(document, edition, &ids).await.unwrap();
     for _ in 0..2 {
@@ -94,7 +94,7 @@ async fn what_the_last_run_does_not_name_is_swept() {
             .retain_chunks(document, edition, &ids[1..])
             .await
             .unwrap();
-        assert_eq!(fields(&graph, LOAD).await, None, "its only mention is gone");
+        assert_eq!(fields(graph, LOAD).await, None, "its only mention is gone");
         let counts = graph.counts().await.unwrap();
         // Source, document, section, 2 chunks, 1 entity; FROM, 1 + 2 PART_OF, NEXT, MENTIONS.
         assert_eq!(
@@ -117,21 +117,19 @@ async fn what_the_last_run_does_not_name_is_swept() {
     );
 }
 
-#[tokio::test]
-async fn two_editions_of_one_version_do_not_mix() {
-    let place = place();
-    let graph = SqlGraph::open(&place.file).unwrap();
+pub(crate) async fn two_editions_of_one_version_do_not_mix(world: &mut dyn World) {
+    let graph = world.graph();
     let first = edition_by("small chunks", "a.md", 1, &[&[("Load", LOAD, "status=a")]]);
     let mut second = edition_by("large chunks", "a.md", 1, &[&[("Load", LOAD, "status=b")]]);
     for row in &mut second.rows {
         row.chunk.lineage.stamped = 2;
     }
-    first.put(&graph).await;
-    second.put(&graph).await;
-    second.show(&graph).await;
-    assert_eq!(fields(&graph, LOAD).await.unwrap(), "status=b");
+    first.put(graph).await;
+    second.put(graph).await;
+    second.show(graph).await;
+    assert_eq!(fields(graph, LOAD).await.unwrap(), "status=b");
     // Late writes of the superseded edition stay unseen, and are swept.
-    first.put(&graph).await;
+    first.put(graph).await;
     graph
         .show(
             first.lineage.document_guid,
@@ -140,7 +138,7 @@ async fn two_editions_of_one_version_do_not_mix() {
         )
         .await
         .unwrap();
-    assert_eq!(fields(&graph, LOAD).await.unwrap(), "status=b");
+    assert_eq!(fields(graph, LOAD).await.unwrap(), "status=b");
     graph
         .drop_editions(first.lineage.document_guid, &[first.lineage.edition])
         .await
@@ -148,8 +146,7 @@ async fn two_editions_of_one_version_do_not_mix() {
     assert_eq!(graph.scroll(None, 9).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn the_newest_version_states_a_field_in_any_order() {
+pub(crate) async fn the_newest_version_states_a_field_in_any_order(world: &mut dyn World) {
     let old = edition(
         "a.md",
         1,
@@ -157,16 +154,16 @@ async fn the_newest_version_states_a_field_in_any_order() {
     );
     let new = edition("b.md", 2, &[&[("Load", LOAD, "status=delivered")]]);
     for order in [[&old, &new], [&new, &old]] {
-        let place = place();
-        let graph = SqlGraph::open(&place.file).unwrap();
+        world.empty().await;
+        let graph = world.graph();
         for it in order {
-            it.put(&graph).await;
+            it.put(graph).await;
         }
         for it in order {
-            it.show(&graph).await;
+            it.show(graph).await;
         }
         assert_eq!(
-            fields(&graph, LOAD).await.unwrap(),
+            fields(graph, LOAD).await.unwrap(),
             "pickup_location=Ulm,status=delivered"
         );
         graph
@@ -174,7 +171,7 @@ async fn the_newest_version_states_a_field_in_any_order() {
             .await
             .unwrap();
         assert_eq!(
-            fields(&graph, LOAD).await.unwrap(),
+            fields(graph, LOAD).await.unwrap(),
             "pickup_location=Ulm,status=planned"
         );
         graph
@@ -200,8 +197,7 @@ enum Step {
 
 /// Steps of two documents with two editions each, interleaved at random; a step may be done again at once, and writes of
 /// the old edition may come again late, as replays do.
-#[tokio::test]
-async fn any_interleaving_and_any_replay_gives_the_same_graph() {
+pub(crate) async fn any_interleaving_and_any_replay_gives_the_same_graph(world: &mut dyn World) {
     let status = |value: &'static str| [("Load", LOAD, value)];
     let (planned, open, delivered) = (
         status("status=planned"),
@@ -223,7 +219,7 @@ async fn any_interleaving_and_any_replay_gives_the_same_graph() {
         ],
     ];
     let mut expected = None;
-    for seed in 0..40_u64 {
+    for seed in 0..world.rounds() {
         let mut random = seed;
         let mut pick = |below: usize| {
             random = random
@@ -231,8 +227,8 @@ async fn any_interleaving_and_any_replay_gives_the_same_graph() {
                 .wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) as usize % below
         };
-        let place = place();
-        let graph = SqlGraph::open(&place.file).unwrap();
+        world.empty().await;
+        let graph = world.graph();
         let mut left: Vec<Vec<Step>> = Vec::new();
         for document in &editions {
             let mut steps = Vec::new();
@@ -252,10 +248,10 @@ async fn any_interleaving_and_any_replay_gives_the_same_graph() {
             // The first run is the straight one.
             let again = if seed == 0 { 1 } else { 1 + pick(2) };
             for _ in 0..again {
-                do_step(&graph, &editions[document], step).await;
+                do_step(graph, &editions[document], step).await;
             }
             if matches!(step, Step::Show(1)) && again == 2 {
-                do_step(&graph, &editions[document], late).await;
+                do_step(graph, &editions[document], late).await;
                 let oldest = &editions[document][0].lineage;
                 graph
                     .drop_editions(oldest.document_guid, &[oldest.edition])
@@ -273,7 +269,7 @@ async fn any_interleaving_and_any_replay_gives_the_same_graph() {
     }
 }
 
-async fn do_step(graph: &SqlGraph, editions: &[Edition; 2], step: Step) {
+async fn do_step(graph: &dyn GraphStore, editions: &[Edition; 2], step: Step) {
     match step {
         Step::Write(edition, row) => graph
             .write(vec![editions[edition].rows[row].clone()])

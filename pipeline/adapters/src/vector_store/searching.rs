@@ -4,10 +4,7 @@ use penstock_stages::index::Sparse;
 
 use super::*;
 
-#[tokio::test]
-async fn both_kinds_of_likeness_count() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn both_kinds_of_likeness_count(store: &dyn VectorStore) {
     let mut both = point(1, 1, 0, "load LD-48213 to Kiel");
     let mut near = point(2, 1, 0, "nothing in common");
     let mut words = point(3, 1, 0, "LD-48213");
@@ -19,10 +16,7 @@ async fn both_kinds_of_likeness_count() {
     let points = vec![both.clone(), near.clone(), words.clone(), neither.clone()];
     store.insert(points).await.unwrap();
     let search = question("where is load LD-48213", [1.0, 0.0, 0.0, 0.0]);
-    assert!(
-        found(&store, &search).await.is_empty(),
-        "nothing is visible"
-    );
+    assert!(found(store, &search).await.is_empty(), "nothing is visible");
     for document in 1..=4 {
         store.show(id(document), id(1)).await.unwrap();
     }
@@ -43,27 +37,24 @@ async fn both_kinds_of_likeness_count() {
     // Either kind alone.
     let mut only = search.clone();
     only.dense.clear();
-    assert_eq!(found(&store, &only).await.len(), 2);
+    assert_eq!(found(store, &only).await.len(), 2);
     let mut only = search.clone();
     only.bm25 = Sparse::default();
     assert_eq!(
-        found(&store, &only).await[..2],
+        found(store, &only).await[..2],
         ids(&[both.clone(), near.clone()])
     );
     only.dense.clear();
-    assert!(found(&store, &only).await.is_empty());
+    assert!(found(store, &only).await.is_empty());
     let mut none = search.clone();
     none.limit = 0;
-    assert!(found(&store, &none).await.is_empty());
+    assert!(found(store, &none).await.is_empty());
     let mut two = search.clone();
     two.limit = 2;
-    assert_eq!(found(&store, &two).await, ids(&[both, words]));
+    assert_eq!(found(store, &two).await, ids(&[both, words]));
 }
 
-#[tokio::test]
-async fn rare_words_weigh_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn rare_words_weigh_more(store: &dyn VectorStore) {
     let mut points: Vec<Point> = (1..=20).map(|n| point(n, 1, 0, "brake load")).collect();
     points.push(point(21, 1, 0, "brake kingpin"));
     store.insert(points).await.unwrap();
@@ -76,10 +67,7 @@ async fn rare_words_weigh_more() {
     assert_eq!(hits[0].document_guid, id(21));
 }
 
-#[tokio::test]
-async fn groups_sources_and_languages_are_apart() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn groups_sources_and_languages_are_apart(store: &dyn VectorStore) {
     let ours = point(1, 1, 0, "brake");
     let mut group = point(2, 1, 0, "brake");
     group.chunk.lineage.group = "other".into();
@@ -100,7 +88,7 @@ async fn groups_sources_and_languages_are_apart() {
     let check = async |change: fn(&mut Search), expect: &[&Point]| {
         let mut search = question("brake", [1.0, 0.0, 0.0, 0.0]);
         change(&mut search);
-        let mut found = found(&store, &search).await;
+        let mut found = found(store, &search).await;
         found.sort_unstable();
         let mut expect: Vec<Uuid> = expect.iter().map(|p| p.chunk.chunk_guid).collect();
         expect.sort_unstable();
@@ -121,10 +109,7 @@ async fn groups_sources_and_languages_are_apart() {
     .await;
 }
 
-#[tokio::test]
-async fn of_two_visible_editions_only_the_newer_is_found() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn of_two_visible_editions_only_the_newer_is_found(store: &dyn VectorStore) {
     // Document 1 has three editions, the newest of which says nothing about brakes; the order of insertion is not
     // the order of versions.
     let mut newest = point(1, 2, 0, "wheels");
@@ -152,18 +137,15 @@ async fn of_two_visible_editions_only_the_newer_is_found() {
     }
     let mut search = question("brake", [1.0, 0.0, 0.0, 0.0]);
     assert_eq!(
-        found(&store, &search).await,
+        found(store, &search).await,
         ids(&[recast.clone(), newest.clone()])
     );
     // Also where the newer edition is in no ranking.
     search.dense.clear();
-    assert_eq!(found(&store, &search).await, ids(&[recast.clone()]));
+    assert_eq!(found(store, &search).await, ids(&[recast.clone()]));
 }
 
-#[tokio::test]
-async fn old_editions_do_not_crowd_out_what_is_current() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn old_editions_do_not_crowd_out_what_is_current(store: &dyn VectorStore) {
     let old: Vec<Point> = (0..300).map(|n| point(1, 1, n, "brake")).collect();
     let mut new = point(1, 2, 0, "axle");
     new.dense = vec![0.0, 0.0, 0.0, 1.0];
@@ -179,5 +161,5 @@ async fn old_editions_do_not_crowd_out_what_is_current() {
     }
     let mut search = question("brake", [1.0, 0.0, 0.0, 0.0]);
     search.limit = 1;
-    assert_eq!(found(&store, &search).await, ids(&[other]));
+    assert_eq!(found(store, &search).await, ids(&[other]));
 }
