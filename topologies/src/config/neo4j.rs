@@ -14,7 +14,7 @@ pub struct Neo4jSettings {
     /// Empty: the server asks nobody who they are.
     pub user: String,
     pub password: Secret,
-    /// File (PEM) of authorities to trust instead of the system's.
+    /// File (PEM) of authorities to trust beside the system's.
     pub ca: String,
     /// Longest time for one transaction, seconds.
     pub timeout_seconds: u64,
